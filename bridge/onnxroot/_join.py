@@ -1,0 +1,321 @@
+"""Tables to ONNX bytes: the mirror image of `_split`.
+
+`join` writes the skeleton, all bytes but those of the payloads, at once; a `Document` then renders
+any range of the ONNX file, fetching payload values as it needs them, so that a file of any size
+passes through in windows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from onnxroot._edits import Edits
+from onnxroot._layout import (
+    Layout,
+    Placed,
+    element_sizes,
+    lay_out,
+    present,
+    tag_of,
+    text_lengths,
+    wire_values,
+)
+from onnxroot._schema import Field
+from onnxroot._spec import CHUNK_NBYTES, ROOT_MESSAGE
+from onnxroot._wire import (
+    LEN,
+    VARINT,
+    exclusive_sum,
+    gather,
+    scatter,
+    varint_widths,
+    write_varints,
+)
+from onnxroot.errors import FormatError
+from onnxroot.tables import Column, Tables
+
+__all__ = ["Document", "PayloadSource", "join"]
+
+U8 = npt.NDArray[np.uint8]
+I64 = npt.NDArray[np.int64]
+Rows = npt.NDArray[np.intp]
+
+_NEAR = 1 << 12  # copies this close in the source are rendered together
+
+
+class PayloadSource(Protocol):
+    """Gives the bytes that payloads take in the ONNX file."""
+
+    def wire_bytes(self, first: int, last: int) -> U8:
+        """Return the bytes of the payloads from `first` up to `last`, end to end."""
+        ...
+
+    def wire_range(self, payload: int, start: int, stop: int) -> U8:
+        """Return some of the bytes of one payload."""
+        ...
+
+
+class Document:
+    """The bytes of an ONNX file, made on demand.
+
+    Attributes:
+        nbytes: Length of the file.
+        canonical_nbytes: Length of the canonical form.
+        skeleton: The canonical form without the payloads.
+    """
+
+    def __init__(
+        self, skeleton: U8, hole_start: I64, hole_nbytes: I64, source: PayloadSource, edits: bytes
+    ) -> None:
+        """Keep what `join` made.
+
+        Args:
+            skeleton: The canonical form without the payloads.
+            hole_start: int64, shape (n_payloads,); where each payload goes in the skeleton.
+            hole_nbytes: int64, shape (n_payloads,); how long it is.
+            source: Gives the bytes of payload i for hole i.
+            edits: Encoded edits; empty if the file is in canonical form.
+        """
+        self.skeleton = skeleton
+        self._source = source
+        before = exclusive_sum(hole_nbytes)
+        self._hole_in_skeleton = hole_start
+        self._hole_start = hole_start + before
+        self._hole_stop = self._hole_start + hole_nbytes
+        self.canonical_nbytes = len(skeleton) + int(hole_nbytes.sum())
+        self._edits = Edits.from_bytes(edits, self.canonical_nbytes) if edits else None
+        self._edit_start = self._edits.out_start if self._edits else hole_start
+        self.nbytes = self._edits.nbytes if self._edits else self.canonical_nbytes
+
+    def windows(self, nbytes: int = CHUNK_NBYTES) -> Iterator[U8]:
+        """Yield the whole file in order, in arrays of at most `nbytes`."""
+        for start in range(0, self.nbytes, nbytes):
+            yield self.render(start, min(start + nbytes, self.nbytes))
+
+    def render(self, start: int, stop: int) -> U8:
+        """Return bytes `start` to `stop` of the file, as a new array or a view not to be written."""
+        if self._edits is None:
+            return self.render_canonical(start, stop)
+        edits = self._edits
+        first = int(np.searchsorted(self._edit_start, start, "right")) - 1
+        last = int(np.searchsorted(self._edit_start, stop, "left"))
+        here = slice(max(first, 0), last)
+        out = np.empty(stop - start, np.uint8)
+        begin = self._edit_start[here]
+        middle = begin + edits.copy_nbytes[here]
+        end = middle + edits.literal_nbytes[here]
+        a, b = np.maximum(begin, start), np.minimum(middle, stop)
+        self._copy(out, a - start, np.maximum(b - a, 0), edits.copy_start[here] + a - begin)
+        a, b = np.maximum(middle, start), np.minimum(end, stop)
+        literal_start = exclusive_sum(edits.literal_nbytes)[here] + a - middle
+        length = np.maximum(b - a, 0)
+        scatter(out, a - start, length, gather(edits.literals, literal_start, length))
+        return out
+
+    def _copy(self, out: U8, target: I64, length: I64, source: I64) -> None:
+        """Copy pieces of the canonical form into `out`, rendering near ones together."""
+        keep = np.flatnonzero(length > 0)
+        order = keep[np.argsort(source[keep], kind="stable")]
+        target, length, source = target[order], length[order], source[order]
+        if not len(order):
+            return
+        reach = np.maximum.accumulate(source + length)
+        far = np.flatnonzero(source[1:] > reach[:-1] + _NEAR) + 1
+        for lo, hi in zip([0, *far.tolist()], [*far.tolist(), len(order)], strict=True):
+            base = int(source[lo])
+            piece = self.render_canonical(base, int(reach[hi - 1]))
+            bytes_ = gather(piece, source[lo:hi] - base, length[lo:hi])
+            scatter(out, target[lo:hi], length[lo:hi], bytes_)
+
+    def render_canonical(self, start: int, stop: int) -> U8:
+        """Return bytes `start` to `stop` of the canonical form."""
+        first = int(np.searchsorted(self._hole_stop, start, "right"))
+        last = int(np.searchsorted(self._hole_start, stop, "left"))
+        if first >= last:
+            begin = self._to_skeleton(start, first)
+            return self.skeleton[begin : begin + stop - start]
+        begin = self._to_skeleton(start, first)
+        end = self._to_skeleton(stop, last - 1)
+        edges = np.concatenate([[begin], self._hole_in_skeleton[first:last], [end]])
+        np.clip(edges, begin, end, out=edges)
+        length = np.diff(edges)
+        hole_start = np.maximum(self._hole_start[first:last], start) - start
+        hole_stop = np.minimum(self._hole_stop[first:last], stop) - start
+        out = np.empty(stop - start, np.uint8)
+        scatter(out, np.concatenate([[0], hole_stop]), length, self.skeleton[begin:end])
+        for lo, hi, payload in self._payload_runs(first, last, start, stop):
+            scatter(
+                out,
+                hole_start[lo - first : hi - first],
+                (hole_stop - hole_start)[lo - first : hi - first],
+                payload,
+            )
+        return out
+
+    def _to_skeleton(self, position: int, hole: int) -> int:
+        """Return the skeleton position of a canonical one that hole `hole` is next to."""
+        if hole >= len(self._hole_start):
+            return position - (self.canonical_nbytes - len(self.skeleton))
+        before = int(self._hole_start[hole] - self._hole_in_skeleton[hole])
+        inside = min(max(position - int(self._hole_start[hole]), 0), self._hole_nbytes(hole))
+        return position - before - inside
+
+    def _hole_nbytes(self, hole: int) -> int:
+        return int(self._hole_stop[hole] - self._hole_start[hole])
+
+    def _payload_runs(
+        self, first: int, last: int, start: int, stop: int
+    ) -> Iterator[tuple[int, int, U8]]:
+        """Yield (first payload, last payload, their bytes): whole payloads in one run."""
+        lo, hi = first, last
+        cut_first = self._hole_start[first] < start
+        cut_last = self._hole_stop[last - 1] > stop
+        if cut_first or (cut_last and last - first == 1):
+            begin = max(start - int(self._hole_start[first]), 0)
+            end = min(stop - int(self._hole_start[first]), self._hole_nbytes(first))
+            yield first, first + 1, self._source.wire_range(first, begin, end)
+            lo = first + 1
+        if cut_last and lo < last:
+            end = stop - int(self._hole_start[last - 1])
+            yield last - 1, last, self._source.wire_range(last - 1, 0, end)
+            hi = last - 1
+        if lo < hi:
+            yield lo, hi, self._source.wire_bytes(lo, hi)
+
+
+def join(tables: Tables, source: PayloadSource) -> Document:
+    """Turn tables back into the ONNX file they were made of.
+
+    Args:
+        tables: The model.
+        source: Gives the bytes of its payloads.
+
+    Returns:
+        The file. Memory: the skeleton now, a window at a time later.
+
+    Raises:
+        FormatError: The tables contradict each other.
+    """
+    layout = lay_out(tables)
+    skeleton = np.empty(layout.skeleton_nbytes, np.uint8)
+    hole_start = np.full(len(tables.payloads), -1, np.int64)
+    for name, placed in layout.placed.items():
+        _write_headers(skeleton, tables, name, placed)
+        for item in tables.schema[name].fields:
+            if item.name not in placed.relative or item.is_message:
+                continue
+            position = placed.start + placed.relative[item.name]
+            column = tables.tables[name].columns.get(item.name)
+            hole = np.zeros(len(position), np.int64)
+            which = placed.holes.get(item.name)
+            if which is not None:
+                hole[tables.payloads.row[which]] = tables.payloads.nbytes[which]
+            if item.label == "optional":
+                rows = np.flatnonzero(present(tables, name, item))
+                ends = _write_optional(skeleton, item, column, rows, position[rows], hole)
+            else:
+                rows = np.arange(len(position))
+                ends = _write_repeated(skeleton, item, column, position, hole)
+            if which is not None:
+                at = np.zeros(len(position), np.int64)
+                at[rows] = ends
+                hole_start[which] = at[tables.payloads.row[which]]
+    n_inside = int(np.count_nonzero(hole_start >= 0))
+    hole_start, nbytes = hole_start[:n_inside], tables.payloads.nbytes[:n_inside]
+    if np.any(hole_start < 0) or np.any(np.diff(hole_start) < 0):
+        raise FormatError("the payloads do not stand in the order of the ONNX file")
+    return Document(skeleton, hole_start, nbytes, source, tables.deviation)
+
+
+def _write_headers(out: U8, tables: Tables, name: str, placed: Placed) -> None:
+    """Write tag and length in front of every message of one type."""
+    if name == ROOT_MESSAGE:
+        return
+    codes = tables.tables[name].parent_field
+    for code in np.unique(codes).tolist():
+        tag = tag_of(tables.schema.fields[code][1])
+        rows = np.flatnonzero(codes == code)
+        start = placed.start[rows] - placed.header_size[rows]
+        size = placed.size[rows].view(np.uint64)
+        _write_tags(out, tag, start)
+        write_varints(out, start + len(tag), size, placed.header_size[rows] - len(tag))
+
+
+def _write_tags(out: U8, tag: U8, start: I64) -> None:
+    for k, byte in enumerate(tag):
+        out[start + k] = byte
+
+
+def _write_optional(
+    out: U8, item: Field, column: Column | None, rows: Rows, start: I64, hole: I64
+) -> I64:
+    """Write an optional field of the given rows; return where each record's own bytes end."""
+    tag = tag_of(item)
+    _write_tags(out, tag, start)
+    start = start + len(tag)
+    if item.wire_type == LEN:
+        inline = np.zeros(len(rows), np.int64)
+        if column is not None:
+            inline = text_lengths(column)[rows]
+        total = (inline + hole[rows]).view(np.uint64)
+        width = varint_widths(total)
+        write_varints(out, start, total, width)
+        if column is not None:
+            scatter(
+                out, start + width, inline, gather(column.values, column.offsets[0][rows], inline)
+            )
+        return start + width + inline
+    if column is None:
+        raise FormatError(f"{item.name} has no column")
+    return _write_values(out, item, column.values[rows], start)
+
+
+def _write_values(out: U8, item: Field, values: npt.NDArray[np.generic], start: I64) -> I64:
+    """Write a number at each start; return where each ends."""
+    if item.wire_type == VARINT:
+        wire = wire_values(item, values)
+        width = varint_widths(wire)
+        write_varints(out, start, wire, width)
+        return start + width
+    little = np.ascontiguousarray(values, dtype=item.dtype)
+    nbytes = little.dtype.itemsize
+    for k in range(nbytes):
+        out[start + k] = little.view(np.uint8)[k::nbytes]
+    return start + nbytes
+
+
+def _write_repeated(out: U8, item: Field, column: Column | None, start: I64, hole: I64) -> I64:
+    """Write a repeated field of all rows; return where each row's own bytes end."""
+    if column is None:
+        counts, inline, elements = np.zeros(len(start), np.int64), np.zeros(len(start), np.int64), None
+    else:
+        counts = np.diff(column.offsets[0])
+        elements = element_sizes(item, column)
+        ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(elements)])
+        inline = np.diff(ends[column.offsets[0]])
+    tag = tag_of(item)
+    if item.label == "packed":
+        total = (inline + hole).view(np.uint64)
+        some = np.flatnonzero(total > 0)
+        width = varint_widths(total[some])
+        _write_tags(out, tag, start[some])
+        write_varints(out, start[some] + len(tag), total[some], width)
+        start = start.copy()
+        start[some] += len(tag) + width
+        tag = tag[:0]
+    if column is not None and elements is not None and len(elements):
+        at = np.repeat(start - exclusive_sum(inline), counts) + exclusive_sum(elements)
+        _write_tags(out, tag, at)
+        at = at + len(tag)
+        if item.is_text:
+            lengths = text_lengths(column)
+            width = varint_widths(lengths.view(np.uint64))
+            write_varints(out, at, lengths.view(np.uint64), width)
+            scatter(out, at + width, lengths, column.values)
+        else:
+            _write_values(out, item, column.values, at)
+    return start + inline

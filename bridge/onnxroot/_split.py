@@ -1,0 +1,526 @@
+"""ONNX bytes to tables: the mirror image of `_join`.
+
+Messages are read generation by generation: all messages of one type at one depth in one scan. What
+is found goes to columns and spans; only when all messages are known are strings copied, in the
+order of the canonical form.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from onnxroot._layout import lay_out, wire_values
+from onnxroot._schema import Field, MessageType, Schema
+from onnxroot._spans import Buffers, Span, Spans, find_spans, from_wire
+from onnxroot._spec import NO_ROW, PAYLOAD_FIELDS, ROOT_MESSAGE, SPILL_NBYTES, TENSOR
+from onnxroot._wire import LEN, MAX_DEPTH, VARINT, Tokens, gather, read_varint_stream, scan
+from onnxroot.errors import FormatError
+from onnxroot.tables import Column, Payloads, Table, Tables
+
+__all__ = ["Split", "Trace", "split"]
+
+U8 = npt.NDArray[np.uint8]
+I64 = npt.NDArray[np.int64]
+Rows = npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """What `split` found.
+
+    Attributes:
+        tables: The model; `Tables.deviation` is not known yet.
+        buffers: The values of its payloads.
+        trace: Where every record stands in the file, if it is not in canonical form, else None.
+    """
+
+    tables: Tables
+    buffers: Buffers
+    trace: list[Trace] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """Records of one field that the tables hold, by where they stand in the file.
+
+    Attributes:
+        message: The message type whose field it is.
+        field: The field; for one that holds messages, tag and length stand for the record.
+        rows: int64, shape (n,); row in the table of `message`.
+        index: int64, shape (n,); which of the row's values, for repeated fields.
+        start: int64, shape (n,); where the record begins.
+        value_start: int64, shape (n,); where its value begins.
+        stop: int64, shape (n,); where it ends.
+        copied: For payloads, what can be copied of their values.
+    """
+
+    message: str
+    field: Field
+    rows: I64
+    index: I64
+    start: I64
+    value_start: I64
+    stop: I64
+    copied: list[Span] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Batch:
+    """Messages of one type at one depth: pieces of bytes, and the row each belongs to."""
+
+    start: I64
+    stop: I64
+    row: I64
+    parent: I64
+    parent_field: npt.NDArray[np.uint16]
+
+
+@dataclass(slots=True)
+class _Part:
+    """What a batch was found to hold; text as (start, length) in the file."""
+
+    start: I64
+    parent: I64
+    parent_field: npt.NDArray[np.uint16]
+    presence: npt.NDArray[np.uint64]
+    scalars: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
+    texts: dict[str, tuple[I64, I64]] = field(default_factory=dict)
+    vectors: dict[str, tuple[I64, npt.NDArray[Any]]] = field(default_factory=dict)
+    text_vectors: dict[str, tuple[I64, I64, I64]] = field(default_factory=dict)
+
+
+def split(data: U8, schema: Schema) -> Split:
+    """Turn the bytes of an ONNX file into tables.
+
+    Args:
+        data: uint8, shape (n_bytes,); the file. Payloads stay views of it.
+        schema: The message types; fields that it doesn't know are left to the deviation.
+
+    Returns:
+        The tables, the payloads, and the trace that the deviation is found from.
+
+    Raises:
+        FormatError: The bytes are no ModelProto; the message begins with the byte offset.
+    """
+    reader = _Reader(data, schema, trace=False)
+    reader.read()
+    if reader.canonical:
+        tables, spans = reader.assemble(reader.file_order())
+        reader.buffers.spans = spans
+        return Split(tables, reader.buffers, None)
+    reader = _Reader(data, schema, trace=True)
+    reader.read()
+    unordered = {name: np.arange(n) for name, n in reader.n_rows.items()}
+    tables, _ = reader.assemble(unordered)
+    placed = lay_out(tables).placed
+    order = {name: np.argsort(placed[name].start, kind="stable") for name in placed}
+    tables, spans = reader.assemble(order)
+    reader.buffers.spans = spans
+    return Split(tables, reader.buffers, reader.traced(order))
+
+
+class _Reader:
+    """Reads one file; the state of `split`."""
+
+    def __init__(self, data: U8, schema: Schema, *, trace: bool) -> None:
+        self.data = data
+        self.schema = schema
+        self.buffers = Buffers(data)
+        self.canonical = True
+        self.parts: dict[str, list[_Part]] = defaultdict(list)
+        self.n_rows: dict[str, int] = defaultdict(int)
+        self.spans: dict[int, list[Spans]] = defaultdict(list)
+        self.trace: list[Trace] | None = [] if trace else None
+
+    # --- reading -------------------------------------------------------------------------------
+
+    def read(self) -> None:
+        """Read all messages, generation by generation."""
+        zero = np.zeros(1, np.int64)
+        root = _Batch(
+            start=zero,
+            stop=np.array([len(self.data)]),
+            row=zero,
+            parent=np.array([-1]),
+            parent_field=np.zeros(1, np.uint16),
+        )
+        generation = {ROOT_MESSAGE: [root]}
+        depth = 0
+        while generation:
+            if depth > MAX_DEPTH:
+                first = min(int(b.start.min()) for batches in generation.values() for b in batches)
+                raise FormatError(f"messages nest deeper than {MAX_DEPTH}", offset=first)
+            children: dict[str, list[_Batch]] = defaultdict(list)
+            for name, batches in generation.items():
+                self._read_batch(self.schema[name], _merge(batches), children)
+            generation = children
+            depth += 1
+
+    def _read_batch(
+        self, kind: MessageType, batch: _Batch, children: dict[str, list[_Batch]]
+    ) -> None:
+        tokens, canonical = scan(self.data, batch.start, batch.stop, kind.rules)
+        n = len(batch.parent)
+        self.canonical &= canonical and len(batch.row) == n
+        rows = batch.row[tokens.message]
+        tokens, rows = self._drop_overridden(kind, tokens, rows)
+        first = np.searchsorted(batch.row, np.arange(n))
+        part = _Part(
+            batch.start[first], batch.parent, batch.parent_field, np.zeros(n, np.uint64)
+        )
+        base = self.n_rows[kind.name]
+        self.n_rows[kind.name] += n
+        self.parts[kind.name].append(part)
+        in_pieces = len(batch.row) > n
+        occurring = set(np.unique(tokens.number).tolist())
+        for item in kind.fields:
+            if item.number not in occurring:
+                continue
+            index = np.flatnonzero(tokens.number == item.number)
+            if in_pieces:
+                index = index[np.lexsort((tokens.tag_start[index], rows[index]))]
+            elif np.any(np.diff(rows[index]) < 0):
+                index = index[np.argsort(rows[index], kind="stable")]
+            found, at = tokens.select(index), rows[index]
+            if item.is_message:
+                children[item.type].append(self._children(item, found, at, base, kind.name))
+            else:
+                self._read_field(kind, item, part, found, at, base)
+
+    def _drop_overridden(
+        self, kind: MessageType, tokens: Tokens, rows: I64
+    ) -> tuple[Tokens, I64]:
+        """Drop members of a oneof that a later, other member replaces."""
+        for numbers in kind.oneofs:
+            index = np.flatnonzero(np.isin(tokens.number, numbers))
+            if len(index) <= 1 or np.bincount(rows[index]).max() <= 1:
+                continue
+            index = index[np.lexsort((tokens.tag_start[index], rows[index]))]
+            number, row = tokens.number[index], rows[index]
+            last = np.flatnonzero(np.append(row[1:] != row[:-1], True))
+            group = np.repeat(np.arange(len(last)), np.diff(last, prepend=-1))
+            differs = np.where(number != number[last][group], np.arange(len(index)), -1)
+            switch = np.maximum.reduceat(differs, np.append(0, last[:-1] + 1))
+            dead = index[np.arange(len(index)) <= switch[group]]
+            if len(dead):
+                self.canonical = False
+                keep = np.ones(len(rows), np.bool_)
+                keep[dead] = False
+                tokens, rows = tokens.select(np.flatnonzero(keep)), rows[keep]
+        return tokens, rows
+
+    def _children(
+        self, item: Field, tokens: Tokens, rows: I64, base: int, holder: str
+    ) -> _Batch:
+        """Return the messages that a field holds as a batch of their own."""
+        if item.is_repeated:
+            child = np.arange(len(rows))
+            parent = rows
+        else:
+            parent, child = np.unique(rows, return_inverse=True)
+        batch = _Batch(
+            start=tokens.value_start,
+            stop=tokens.value_end,
+            row=child.astype(np.int64),
+            parent=parent + base,
+            parent_field=np.full(len(parent), item.code, np.uint16),
+        )
+        if self.trace is not None:
+            self._note(holder, item, tokens, rows + base)
+        return batch
+
+    def _read_field(
+        self, kind: MessageType, item: Field, part: _Part, tokens: Tokens, rows: I64, base: int
+    ) -> None:
+        n = len(part.presence)
+        copied: list[Span] = []
+        if item.label == "optional":
+            bit = np.uint64(1) << np.uint64(kind.optional.index(item))
+            part.presence[rows] |= bit
+        if (kind.name, item.name) in PAYLOAD_FIELDS:
+            copied = self._read_payload(kind, item, part, tokens, rows, base)
+        elif item.label != "optional":
+            self._read_vector(item, part, tokens, rows, n)
+        elif item.is_text:
+            copied = self._read_text(kind, item, part, tokens, rows, base)
+        else:
+            values = np.zeros(n, item.dtype)
+            values[rows] = self._numbers(item, tokens)
+            part.scalars[item.name] = values
+        if self.trace is not None:
+            self._note(kind.name, item, tokens, rows + base, copied)
+
+    def _numbers(self, item: Field, tokens: Tokens) -> npt.NDArray[Any]:
+        """Return the values of records that hold one number each."""
+        if item.wire_type == VARINT:
+            values = from_wire(item, tokens.value)
+            self.canonical &= not np.any(wire_values(item, values) != tokens.value)
+            return values
+        length = np.full(len(tokens.value), item.dtype.itemsize)
+        return gather(self.data, tokens.value_start, length).copy().view(item.dtype)
+
+    def _read_text(
+        self, kind: MessageType, item: Field, part: _Part, tokens: Tokens, rows: I64, base: int
+    ) -> list[Span]:
+        start, length = np.zeros((2, len(part.presence)), np.int64)
+        start[rows] = tokens.value_start
+        length[rows] = tokens.value_end - tokens.value_start
+        copied: list[Span] = []
+        if np.any(length >= SPILL_NBYTES):
+            large = np.flatnonzero(length[rows] >= SPILL_NBYTES)
+            copied = self._read_payload(
+                kind, item, part, tokens.select(large), rows[large], base
+            )
+            length[length >= SPILL_NBYTES] = 0
+        part.texts[item.name] = start, length
+        return copied
+
+    def _read_payload(
+        self, kind: MessageType, item: Field, part: _Part, tokens: Tokens, rows: I64, base: int
+    ) -> list[Span]:
+        data_type = None
+        if kind.name == TENSOR:
+            # data_type has a lower number than every payload field, so it is read already.
+            none = np.zeros(len(part.presence), np.int32)
+            data_type = part.scalars.get("data_type", none).astype(np.int64)
+        spans, copied = find_spans(self.buffers, item, tokens, rows, data_type)
+        self.canonical &= not np.any(spans.buffer != 0)
+        if item.label == "packed":
+            self.canonical &= bool(np.all(tokens.value_end > tokens.value_start))
+        self.spans[item.code].append(replace(spans, row=spans.row + base))
+        return [Span(s.row + base, s.start, s.stop, s.offset) for s in copied]
+
+    def _read_vector(self, item: Field, part: _Part, tokens: Tokens, rows: I64, n: int) -> None:
+        if item.is_text:
+            counts = np.bincount(rows, minlength=n)
+            length = tokens.value_end - tokens.value_start
+            part.text_vectors[item.name] = counts, tokens.value_start, length
+            return
+        packed = tokens.wire_type == LEN
+        if not packed.any():
+            values = self._numbers(item, tokens)
+            part.vectors[item.name] = np.bincount(rows, minlength=n), values
+            return
+        length = tokens.value_end - tokens.value_start
+        self.canonical &= bool(np.all(length > 0))
+        stream = gather(self.data, tokens.value_start, length)
+        ends = np.cumsum(length)
+        if item.wire_type == VARINT:
+            wire, widths = read_varint_stream(stream)
+            values = from_wire(item, wire)
+            self.canonical &= not np.any(wire_values(item, values) != wire)
+            edges = _offsets(widths)
+            after = np.searchsorted(edges, ends, "right") - 1
+            cut = edges[after] != ends
+        else:
+            after, cut = ends // item.dtype.itemsize, ends % item.dtype.itemsize != 0
+            values = stream[: after[-1] * item.dtype.itemsize].copy().view(item.dtype)
+        if np.any(cut):
+            raise FormatError(
+                f"packed field {item.name} does not hold a whole number of values",
+                offset=int(tokens.tag_start[np.argmax(cut)]),
+            )
+        counts = np.zeros(n, np.int64)
+        np.add.at(counts, rows, np.diff(after, prepend=0))
+        part.vectors[item.name] = counts, values
+
+    def _note(
+        self, name: str, item: Field, tokens: Tokens, rows: I64, copied: list[Span] | None = None
+    ) -> None:
+        """Note where records stand that the tables hold."""
+        if self.trace is None:
+            return
+        first = np.flatnonzero(np.diff(rows, prepend=-1))
+        index = np.arange(len(rows)) - np.repeat(first, np.diff(np.append(first, len(rows))))
+        self.trace.append(
+            Trace(
+                name,
+                item,
+                rows,
+                index,
+                tokens.tag_start,
+                tokens.value_start,
+                tokens.value_end,
+                copied or [],
+            )
+        )
+
+    # --- assembling ----------------------------------------------------------------------------
+
+    def file_order(self) -> dict[str, Rows]:
+        """Return the rows of each type in the order of the bytes: that of the canonical form."""
+        order = {}
+        for name, parts in self.parts.items():
+            start = np.concatenate([part.start for part in parts])
+            order[name] = np.argsort(start, kind="stable")
+        return order
+
+    def assemble(self, order: dict[str, Rows]) -> tuple[Tables, Spans]:
+        """Make tables of the parts, with their rows in the given order."""
+        inverse = {name: _inverse(rows) for name, rows in order.items()}
+        tables = {
+            kind.name: self._assemble_table(kind, order[kind.name], inverse)
+            for kind in self.schema
+            if kind.name in self.parts
+        }
+        found: list[Payloads] = []
+        spans: list[Spans] = []
+        for code, parts in self.spans.items():
+            joined = Spans.concatenate(parts)
+            name = self.schema.fields[code][0].name
+            joined = replace(joined, row=inverse[name][joined.row])
+            n = len(joined.row)
+            spans.append(joined)
+            found.append(
+                Payloads(
+                    field=np.full(n, code, np.uint16),
+                    row=joined.row,
+                    storage=joined.storage,
+                    n_values=joined.n_values,
+                    nbytes=joined.nbytes,
+                    tensor=joined.row if name == TENSOR else np.full(n, -1),
+                )
+            )
+        payloads = Payloads.concatenate(found) if found else Payloads.empty()
+        span = Spans.concatenate(spans) if spans else Spans.empty()
+        unsorted = Tables(schema=self.schema, tables=tables, payloads=payloads)
+        if found:
+            placed = self._payload_order(unsorted, span)
+            payloads, span = payloads.select(placed), span.select(placed)
+        return replace(unsorted, payloads=payloads), span
+
+    def _payload_order(self, tables: Tables, spans: Spans) -> Rows:
+        """Return the payloads in the order of the canonical form."""
+        if self.canonical:
+            return np.argsort(spans.start, kind="stable")
+        placed = lay_out(tables).placed
+        position = np.zeros(len(spans.row), np.int64)
+        for code in np.unique(tables.payloads.field).tolist():
+            message, item = self.schema.fields[code]
+            here = tables.payloads.field == code
+            rows = tables.payloads.row[here]
+            where = placed[message.name]
+            position[here] = where.start[rows] + where.relative[item.name][rows]
+        return np.argsort(position, kind="stable")
+
+    def _assemble_table(
+        self, kind: MessageType, order: Rows, inverse: dict[str, Rows]
+    ) -> Table:
+        parts = self.parts[kind.name]
+        n = self.n_rows[kind.name]
+        parent = np.concatenate([part.parent for part in parts])
+        codes = np.concatenate([part.parent_field for part in parts])
+        if kind.name != ROOT_MESSAGE:
+            for code in np.unique(codes).tolist():
+                here = codes == code
+                parent[here] = inverse[self.schema.fields[code][0].name][parent[here]]
+        parents = parent.astype(np.uint64)
+        parents[parent < 0] = np.uint64(NO_ROW)
+        columns: dict[str, Column] = {}
+        for item in kind.fields:
+            column = self._assemble_column(item, parts, order)
+            if column is not None:
+                columns[item.name] = column
+        return Table(
+            n_rows=n,
+            parent=parents[order],
+            parent_field=codes[order],
+            presence=np.concatenate([part.presence for part in parts])[order],
+            columns=columns,
+        )
+
+    def _assemble_column(self, item: Field, parts: list[_Part], order: Rows) -> Column | None:
+        name = item.name
+        sizes = [len(part.presence) for part in parts]
+        if any(name in part.scalars for part in parts):
+            values = [
+                part.scalars.get(name, np.zeros(size, item.dtype))
+                for part, size in zip(parts, sizes, strict=True)
+            ]
+            return Column((), np.concatenate(values)[order])
+        if any(name in part.texts for part in parts):
+            pairs = [
+                part.texts.get(name, (np.zeros(size, np.int64),) * 2)
+                for part, size in zip(parts, sizes, strict=True)
+            ]
+            start = np.concatenate([p[0] for p in pairs])[order]
+            length = np.concatenate([p[1] for p in pairs])[order]
+            return Column((_offsets(length),), gather(self.data, start, length))
+        if any(name in part.vectors for part in parts):
+            none = np.zeros(0, item.dtype)
+            lists = [
+                part.vectors.get(name, (np.zeros(size, np.int64), none))
+                for part, size in zip(parts, sizes, strict=True)
+            ]
+            counts = np.concatenate([v[0] for v in lists])
+            index = _list_order(counts, order)
+            values = np.concatenate([v[1] for v in lists])
+            return Column((_offsets(counts[order]),), values if index is None else values[index])
+        if any(name in part.text_vectors for part in parts):
+            empty = np.zeros(0, np.int64)
+            triples = [
+                part.text_vectors.get(name, (np.zeros(size, np.int64), empty, empty))
+                for part, size in zip(parts, sizes, strict=True)
+            ]
+            counts, start, length = (np.concatenate([t[k] for t in triples]) for k in range(3))
+            index = _list_order(counts, order)
+            if index is not None:
+                start, length = start[index], length[index]
+            texts = gather(self.data, start, length)
+            return Column((_offsets(counts[order]), _offsets(length)), texts)
+        return None
+
+    def traced(self, order: dict[str, Rows]) -> list[Trace]:
+        """Return the trace, with rows in the given order."""
+        inverse = {name: _inverse(rows) for name, rows in order.items()}
+        return [
+            replace(
+                trace,
+                rows=inverse[trace.message][trace.rows],
+                copied=[
+                    Span(int(inverse[trace.message][s.row]), s.start, s.stop, s.offset)
+                    for s in trace.copied
+                ],
+            )
+            for trace in self.trace or []
+        ]
+
+
+def _merge(batches: list[_Batch]) -> _Batch:
+    """Join batches of one type, counting their rows on."""
+    if len(batches) == 1:
+        return batches[0]
+    base = np.cumsum([0] + [len(b.parent) for b in batches[:-1]])
+    return _Batch(
+        start=np.concatenate([b.start for b in batches]),
+        stop=np.concatenate([b.stop for b in batches]),
+        row=np.concatenate([b.row + n for b, n in zip(batches, base, strict=True)]),
+        parent=np.concatenate([b.parent for b in batches]),
+        parent_field=np.concatenate([b.parent_field for b in batches]),
+    )
+
+
+def _inverse(order: Rows) -> Rows:
+    inverse = np.empty(len(order), np.intp)
+    inverse[order] = np.arange(len(order))
+    return inverse
+
+
+def _offsets(lengths: I64) -> I64:
+    """Return offsets of lists of these lengths: int64, shape (n + 1,)."""
+    return np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+
+
+def _list_order(counts: I64, order: Rows) -> Rows | None:
+    """Return where the elements of lists are found once the lists are put in order."""
+    if not np.any(np.diff(order) < 0):
+        return None
+    start = np.cumsum(counts) - counts
+    lengths = counts[order]
+    base = np.repeat(start[order] - (np.cumsum(lengths) - lengths), lengths)
+    return base + np.arange(len(base))

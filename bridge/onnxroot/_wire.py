@@ -1,0 +1,577 @@
+"""The protobuf wire format over uint8 arrays.
+
+Varints, tags and lengths, many at once, as NumPy arrays. This module knows no ONNX: which fields
+a message has comes in as a `FieldRules`. Positions are int64 byte offsets into one uint8 array.
+
+Source: https://protobuf.dev/programming-guides/encoding/
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NoReturn
+
+import numpy as np
+import numpy.typing as npt
+
+from onnxroot.errors import FormatError
+
+__all__ = [
+    "FIXED32",
+    "FIXED64",
+    "LEN",
+    "MAX_DEPTH",
+    "VARINT",
+    "FieldRules",
+    "Tokens",
+    "concatenate",
+    "decode_varints",
+    "encode_varints",
+    "exclusive_sum",
+    "gather",
+    "read_varint_stream",
+    "scan",
+    "scatter",
+    "varint_widths",
+    "varint_windows",
+    "write_varints",
+]
+
+U8 = npt.NDArray[np.uint8]
+I64 = npt.NDArray[np.int64]
+U64 = npt.NDArray[np.uint64]
+Bool = npt.NDArray[np.bool_]
+
+VARINT, FIXED64, LEN, START_GROUP, END_GROUP, FIXED32 = range(6)
+
+MAX_DEPTH = 100
+"""Messages and groups nested deeper than this are refused, as protobuf itself does."""
+
+_MAX_TAG = 2**32 - 1
+_LOCK_STEP_MIN = 48  # below this many messages one loop over tags beats NumPy's overhead
+_RUN_MIN = 16  # elements of one unpacked field in a row before a run is looked for
+_RUN_WINDOW = 1 << 16
+_BLOCK = 1 << 20  # bytes moved per block of a ragged copy: bounds the index array to 8 MiB
+_LONG = 512  # mean piece length from which copying slices beats indexing bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldRules:
+    """What `scan` must know of a message's fields, by field number.
+
+    Attributes:
+        allowed: uint8, shape (n_numbers,); bit w is set where wire type w may carry the field;
+            0 for unknown numbers. The last entry stands for all higher numbers, and is 0.
+        canonical: uint8, shape (n_numbers,); the wire type the canonical form uses.
+        recurs: bool, shape (n_numbers,); whether the canonical form may repeat the record.
+    """
+
+    allowed: U8
+    canonical: U8
+    recurs: Bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tokens:
+    """The records of many messages, one entry each; every array has shape (n_records,).
+
+    Records of one message stand in the order of the bytes; those of different messages may be
+    interleaved.
+
+    Attributes:
+        message: int64; index of the message in the batch that was scanned.
+        number: int64; field number.
+        wire_type: uint8.
+        tag_start: int64; where the record begins.
+        value_start: int64; where its value begins (behind the length, for LEN).
+        value_end: int64; where the record ends.
+        value: uint64; the varint, or the length for LEN, or 0.
+    """
+
+    message: I64
+    number: I64
+    wire_type: U8
+    tag_start: I64
+    value_start: I64
+    value_end: I64
+    value: U64
+
+    def select(self, index: npt.NDArray[np.intp]) -> Tokens:
+        """Return the records at `index`, in its order, as copies."""
+        return Tokens(**{name: getattr(self, name)[index] for name in self.__slots__})
+
+
+def concatenate(parts: list[npt.NDArray[np.generic]]) -> npt.NDArray[np.generic]:
+    """Concatenate, without a copy when there is only one part."""
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def exclusive_sum(lengths: I64) -> I64:
+    """Return where each piece begins when pieces of these lengths are laid end to end."""
+    return np.cumsum(lengths) - lengths
+
+
+# --- varints -----------------------------------------------------------------------------------
+
+
+def decode_varints(data: U8, start: I64, stop: I64) -> tuple[U64, I64, bool]:
+    """Decode one varint at each start.
+
+    Args:
+        data: uint8, shape (n_bytes,); read only.
+        start: int64, shape (n,).
+        stop: int64, shape (n,); the end of the message that holds the varint.
+
+    Returns:
+        Values, uint64 (n,), higher bits than 64 dropped; widths in bytes, int64 (n,); and whether
+        every one was as short as it can be.
+
+    Raises:
+        FormatError: A varint passes ten bytes or its stop.
+    """
+    if np.any(start >= stop):
+        _fail_truncated(start[start >= stop][0])
+    byte = data[start]
+    values = byte.astype(np.uint64)
+    widths = np.ones(len(start), np.int64)
+    minimal = True
+    more = np.flatnonzero(byte >= 0x80)
+    if not more.size:
+        return values, widths, minimal
+    values[more] &= np.uint64(0x7F)
+    position, limit = start[more], stop[more]
+    for k in range(1, 10):
+        position = position + 1
+        if np.any(position >= limit):
+            _fail_truncated(start[more[position >= limit][0]])
+        byte = data[position]
+        values[more] |= (byte & np.uint8(0x7F)).astype(np.uint64) << np.uint64(7 * k)
+        last = byte < 0x80
+        minimal = minimal and not np.any(last & ((byte == 0) | ((byte > 1) & (k == 9))))
+        widths[more] = k + 1
+        more, position, limit = more[~last], position[~last], limit[~last]
+        if not more.size:
+            return values, widths, minimal
+    raise FormatError(
+        "a varint passes ten bytes; this is not a ModelProto, or it is damaged",
+        offset=int(start[more[0]]),
+    )
+
+
+def _fail_truncated(offset: np.int64 | int) -> NoReturn:
+    raise FormatError(
+        "a record passes the end of the message that holds it; the file is truncated, damaged "
+        "or not a ModelProto",
+        offset=int(offset),
+    )
+
+
+def varint_widths(values: U64) -> I64:
+    """Return the bytes each value takes as a minimal varint: int64, shape of `values`."""
+    widths = np.ones(values.shape, np.int64)
+    largest = int(values.max()) if values.size else 0
+    for k in range(1, 10):
+        if largest < 1 << (7 * k):
+            break
+        widths += values >= np.uint64(1 << (7 * k))
+    return widths
+
+
+def write_varints(out: U8, start: I64, values: U64, widths: I64) -> None:
+    """Write each value as a varint of the given width at its start, in place."""
+    if not len(values):
+        return
+    widest = int(widths.max())
+    if widest == 1:
+        out[start] = values.astype(np.uint8)
+        return
+    for k in range(widest):
+        here = widths > k
+        byte = ((values[here] >> np.uint64(7 * k)) & np.uint64(0x7F)).astype(np.uint8)
+        byte |= (widths[here] > k + 1).astype(np.uint8) << np.uint8(7)
+        out[start[here] + k] = byte
+
+
+def encode_varints(values: U64) -> tuple[U8, I64]:
+    """Return the values as minimal varints end to end, uint8, and their widths, int64 (n,)."""
+    widths = varint_widths(values)
+    out = np.empty(int(widths.sum()), np.uint8)
+    write_varints(out, exclusive_sum(widths), values, widths)
+    return out, widths
+
+
+def read_varint_stream(stream: U8) -> tuple[U64, I64]:
+    """Decode varints that lie end to end.
+
+    Args:
+        stream: uint8, shape (n_bytes,).
+
+    Returns:
+        Values, uint64 (n,), and widths, int64 (n,).
+
+    Raises:
+        FormatError: The last varint is cut, or one passes ten bytes; the offset is in `stream`.
+    """
+    ends = np.flatnonzero(stream < 0x80).astype(np.int64) + 1
+    if (ends[-1] if ends.size else 0) != len(stream):
+        raise FormatError("a packed varint is cut at the end", offset=len(stream))
+    starts = np.concatenate([np.zeros(1, np.int64), ends[:-1]]) if ends.size else ends
+    widths = ends - starts
+    if ends.size and int(widths.max()) > 10:
+        raise FormatError(
+            "a packed varint passes ten bytes", offset=int(starts[np.argmax(widths > 10)])
+        )
+    values = (stream[starts] & np.uint8(0x7F)).astype(np.uint64)
+    more = np.flatnonzero(widths > 1)
+    k = 1
+    while more.size:
+        byte = (stream[starts[more] + k] & np.uint8(0x7F)).astype(np.uint64)
+        values[more] |= byte << np.uint64(7 * k)
+        k += 1
+        more = more[widths[more] > k]
+    return values, widths
+
+
+# --- ragged copies -----------------------------------------------------------------------------
+
+
+def gather(data: U8, start: I64, length: I64) -> U8:
+    """Return the pieces ``data[start:start + length]`` end to end.
+
+    Args:
+        data: uint8, shape (n_bytes,).
+        start: int64, shape (n,).
+        length: int64, shape (n,).
+
+    Returns:
+        uint8, shape (sum of lengths,); a view of `data` where the pieces lie end to end there.
+    """
+    if not len(start):
+        return np.empty(0, np.uint8)
+    if len(start) == 1 or not np.any(start[1:] != start[:-1] + length[:-1]):
+        return data[int(start[0]) : int(start[0] + length.sum())]
+    out = np.empty(int(length.sum()), np.uint8)
+    target = exclusive_sum(length)
+    if len(out) > _LONG * len(start):
+        for s, t, n in zip(start.tolist(), target.tolist(), length.tolist(), strict=True):
+            out[t : t + n] = data[s : s + n]
+        return out
+    for lo, hi in _blocks(target, len(out)):
+        index = _ragged_index(start[lo:hi], length[lo:hi])
+        first = int(target[lo])
+        out[first : first + len(index)] = data[index]
+    return out
+
+
+def scatter(out: U8, start: I64, length: I64, data: U8) -> None:
+    """Write consecutive pieces of `data`, of these lengths, at each start of `out`, in place."""
+    source = exclusive_sum(length)
+    if len(data) > _LONG * len(start):
+        for s, t, n in zip(source.tolist(), start.tolist(), length.tolist(), strict=True):
+            out[t : t + n] = data[s : s + n]
+        return
+    for lo, hi in _blocks(source, len(data)):
+        index = _ragged_index(start[lo:hi], length[lo:hi])
+        first = int(source[lo])
+        out[index] = data[first : first + len(index)]
+
+
+def _ragged_index(start: I64, length: I64) -> I64:
+    """Return the positions of all bytes of all pieces: int64, shape (sum of lengths,)."""
+    index = np.repeat(start - exclusive_sum(length), length)
+    index += np.arange(len(index), dtype=np.int64)
+    return index
+
+
+def _blocks(offset: I64, total: int) -> list[tuple[int, int]]:
+    """Cut pieces that begin at `offset` into blocks of about a mebibyte each."""
+    if total <= _BLOCK:
+        return [(0, len(offset))]
+    cuts = np.searchsorted(offset, np.arange(_BLOCK, total, _BLOCK))
+    edges = np.unique(np.concatenate([[0], cuts, [len(offset)]])).tolist()
+    return list(pairwise(edges))
+
+
+# --- records -----------------------------------------------------------------------------------
+
+
+def scan(data: U8, start: I64, stop: I64, rules: FieldRules) -> tuple[Tokens, bool]:
+    """Read the records of many messages of one type.
+
+    Many messages are read in lock step, one record position at a time; the few that have many
+    records are walked tag by tag.
+
+    Args:
+        data: uint8, shape (n_bytes,).
+        start: int64, shape (n,); where each message begins.
+        stop: int64, shape (n,); where it ends.
+        rules: The fields of the message type.
+
+    Returns:
+        The records of all messages, and whether all of them are in canonical order and form (as
+        far as tags and lengths show it: the values are the caller's to check).
+
+    Raises:
+        FormatError: A record is truncated, has a bad tag, or carries a known field in a wire type
+            that the field can't have.
+    """
+    live = np.flatnonzero(start < stop)
+    position = start[live]
+    previous = np.zeros(len(live), np.int64)
+    parts: list[Tokens] = []
+    canonical = True
+    while len(live) >= _LOCK_STEP_MIN:
+        tokens, minimal = _decode_records(data, position, stop[live], live)
+        canonical = _is_canonical(tokens, previous, rules) and minimal and canonical
+        parts.append(tokens)
+        on = tokens.value_end < stop[live]
+        live, position, previous = live[on], tokens.value_end[on], tokens.number[on]
+    if len(live) or not parts:
+        tags, counts = _walk_messages(data, position.tolist(), stop[live].tolist())
+        message = np.repeat(live, counts)
+        tokens, minimal = _decode_records(data, tags, stop[message], message)
+        before = np.roll(tokens.number, 1)
+        before[exclusive_sum(counts)] = previous
+        canonical = _is_canonical(tokens, before, rules) and minimal and canonical
+        parts.append(tokens)
+    if len(parts) == 1:
+        return parts[0], canonical
+    joined = {name: np.concatenate([getattr(p, name) for p in parts]) for name in Tokens.__slots__}
+    return Tokens(**joined), canonical
+
+
+def _decode_records(data: U8, tag_start: I64, stop: I64, message: I64) -> tuple[Tokens, bool]:
+    """Decode the record at each tag; return them and whether every varint was minimal."""
+    tag, width, minimal = decode_varints(data, tag_start, stop)
+    number = (tag >> np.uint64(3)).astype(np.int64)
+    wire_type = (tag & np.uint64(7)).astype(np.uint8)
+    bad = (number == 0) | (tag > np.uint64(_MAX_TAG)) | (wire_type > FIXED32)
+    bad |= wire_type == END_GROUP
+    if np.any(bad):
+        _fail_tag(tag_start, number, wire_type, bad)
+    value_start = tag_start + width
+    value_end = value_start.copy()
+    value = np.zeros(len(tag), np.uint64)
+    coded = np.flatnonzero((wire_type == VARINT) | (wire_type == LEN))
+    value[coded], width, short = decode_varints(data, value_start[coded], stop[coded])
+    value_end[coded] += width
+    framed = coded[wire_type[coded] == LEN]
+    value_start[framed] = value_end[framed]
+    if np.any(value[framed] > (stop[framed] - value_start[framed]).astype(np.uint64)):
+        over = value[framed] > (stop[framed] - value_start[framed]).astype(np.uint64)
+        _fail_truncated(tag_start[framed[over][0]])
+    value_end[framed] += value[framed].astype(np.int64)
+    if len(coded) < len(tag):
+        value_end[wire_type == FIXED32] += 4
+        value_end[wire_type == FIXED64] += 8
+        for i in np.flatnonzero(wire_type == START_GROUP).tolist():
+            value_end[i] = _skip_group(
+                memoryview(data), int(value_start[i]), int(stop[i]), [int(number[i])]
+            )
+        if np.any(value_end > stop):
+            _fail_truncated(tag_start[value_end > stop][0])
+    tokens = Tokens(
+        message=message,
+        number=number,
+        wire_type=wire_type,
+        tag_start=tag_start,
+        value_start=value_start,
+        value_end=value_end,
+        value=value,
+    )
+    return tokens, minimal and short
+
+
+def _fail_tag(tag_start: I64, number: I64, wire_type: U8, bad: Bool) -> NoReturn:
+    i = int(np.argmax(bad))
+    raise FormatError(
+        f"no such tag (field number {int(number[i])}, wire type {int(wire_type[i])}); "
+        "this is not a ModelProto, or it is damaged",
+        offset=int(tag_start[i]),
+    )
+
+
+def _is_canonical(tokens: Tokens, previous: I64, rules: FieldRules) -> bool:
+    """Check wire types against the rules; say whether order and form are canonical."""
+    known = np.minimum(tokens.number, len(rules.allowed) - 1)
+    allowed = rules.allowed[known]
+    clash = (allowed != 0) & ((allowed >> tokens.wire_type) & 1 == 0)
+    if np.any(clash):
+        i = int(np.argmax(clash))
+        raise FormatError(
+            f"field {int(tokens.number[i])} can't have wire type {int(tokens.wire_type[i])}; "
+            "this is not a ModelProto, or it is damaged",
+            offset=int(tokens.tag_start[i]),
+        )
+    deviates = (allowed == 0) | (tokens.wire_type != rules.canonical[known])
+    deviates |= tokens.number < previous
+    deviates |= (tokens.number == previous) & ~rules.recurs[known]
+    return not np.any(deviates)
+
+
+def _walk_messages(data: U8, start: list[int], stop: list[int]) -> tuple[I64, I64]:
+    """Return where every record of each message begins, and how many each message has."""
+    buffer = memoryview(data)
+    parts: list[I64] = []
+    counts = [0] * len(start)
+    for i, (first, end) in enumerate(zip(start, stop, strict=True)):
+        found = _walk(data, buffer, first, end)
+        counts[i] = sum(map(len, found))
+        parts += found
+    tags = np.concatenate(parts) if parts else np.empty(0, np.int64)
+    return tags, np.array(counts, np.int64)
+
+
+def _walk(data: U8, buffer: memoryview, position: int, stop: int) -> list[I64]:
+    """Return where every record of one message begins.
+
+    Does not judge what it sees: a record that is wrong is the last one returned, and
+    `_decode_records` says what is wrong with it.
+    """
+    parts: list[I64] = []
+    tags: list[int] = []
+    previous, repeats = -1, 0
+    end = len(buffer)
+    while position < stop:
+        tags.append(position)
+        first = position
+        tag, position = _varint(buffer, position, end)
+        wire_type = tag & 7
+        if wire_type == LEN:
+            n, position = _varint(buffer, position, end)
+            position += n
+        elif wire_type == VARINT:
+            _, position = _varint(buffer, position, end)
+        elif wire_type == FIXED32:
+            position += 4
+        elif wire_type == FIXED64:
+            position += 8
+        elif wire_type == START_GROUP:
+            position = _skip_group(buffer, position, stop, [tag >> 3])
+        else:
+            break
+        repeats = repeats + 1 if tag == previous and wire_type != LEN else 0
+        previous = tag
+        if repeats == _RUN_MIN and wire_type != START_GROUP:
+            run = _run(data, first, stop, tag)
+            if len(run) > 1:
+                parts += [np.array(tags[:-1], np.int64), run[:-1]]
+                tags = []
+                position = int(run[-1])
+            repeats = 0
+    parts.append(np.array(tags, np.int64))
+    return parts
+
+
+def _varint(buffer: memoryview, position: int, end: int) -> tuple[int, int]:
+    """Decode one varint leniently: cut or overlong ones end the walk."""
+    value = shift = 0
+    while position < end and shift < 70:
+        byte = buffer[position]
+        position += 1
+        if byte < 0x80:
+            return value | byte << shift, position
+        value |= (byte & 0x7F) << shift
+        shift += 7
+    return 7, end  # wire type 7: no such thing
+
+
+def _run(data: U8, start: int, stop: int, tag: int) -> I64:
+    """Return where the records of a run of one unpacked scalar field begin.
+
+    Args:
+        data: The bytes.
+        start: Where a record of that field begins.
+        stop: The end of the message.
+        tag: The record's tag; a run is looked for only if it takes one byte.
+
+    Returns:
+        int64; the last entry is where the run was left, and begins no record that was checked.
+    """
+    if tag >= 0x80:
+        return np.array([start], np.int64)
+    parts: list[I64] = []
+    while start < stop:
+        window = data[start : min(start + _RUN_WINDOW, stop)]
+        if tag & 7 == VARINT:
+            ends = np.flatnonzero(window < 0x80) + 1
+            edges = np.concatenate([[0], ends])[: len(ends) // 2 * 2 + 1]
+            heads, lengths = edges[0:-1:2], np.diff(edges)[1::2]
+            fits = (window[heads] == tag) & (lengths <= 10)
+            edges = edges[0::2]
+        else:
+            stride = 9 if tag & 7 == FIXED64 else 5
+            edges = np.arange(len(window) // stride + 1) * stride
+            fits = window[edges[:-1]] == tag
+        n = len(fits) if fits.all() else int(np.argmin(fits))
+        parts.append(edges[:n].astype(np.int64) + start)
+        start += int(edges[n])
+        if n < len(fits) or n == 0:
+            break
+    return np.concatenate([*parts, np.array([start], np.int64)])
+
+
+def _skip_group(buffer: memoryview, position: int, stop: int, open_groups: list[int]) -> int:
+    """Return where the group ends whose content begins at `position`.
+
+    Args:
+        buffer: The bytes.
+        position: Behind the start-group tag.
+        stop: The end of the message.
+        open_groups: Field numbers of the groups that are open, outermost first.
+
+    Raises:
+        FormatError: The group is cut, nests too deeply, or an end tag has no start.
+    """
+    while open_groups:
+        begin = position
+        tag, position = _varint(buffer, position, stop)
+        wire_type, number = tag & 7, tag >> 3
+        if wire_type == START_GROUP:
+            open_groups.append(number)
+        elif wire_type == END_GROUP and open_groups[-1] == number:
+            open_groups.pop()
+        elif wire_type == LEN:
+            n, position = _varint(buffer, position, stop)
+            position += n
+        elif wire_type == VARINT:
+            _, position = _varint(buffer, position, stop)
+        elif wire_type in {FIXED32, FIXED64}:
+            position += 4 if wire_type == FIXED32 else 8
+        else:
+            raise FormatError(
+                f"no such tag (field number {number}, wire type {wire_type}) in a group",
+                offset=begin,
+            )
+        if position > stop or not 0 < number <= _MAX_TAG >> 3:
+            _fail_truncated(begin)
+        if len(open_groups) > MAX_DEPTH:
+            raise FormatError(f"groups nest deeper than {MAX_DEPTH}", offset=begin)
+    return position
+
+
+def varint_windows(data: U8, start: int, stop: int, nbytes: int) -> list[tuple[int, int]]:
+    """Cut varints that lie end to end into windows of about `nbytes`, between two varints.
+
+    Args:
+        data: uint8, shape (n_bytes,).
+        start: Where the first varint begins.
+        stop: Where the last one ends.
+        nbytes: Aim for a window's length, at least 10.
+
+    Returns:
+        (start, stop) of each window. The last one takes what is left, cut varints included.
+    """
+    windows = []
+    while stop - start > nbytes:
+        tail = data[start + nbytes - 10 : start + nbytes]
+        ends = np.flatnonzero(tail < 0x80)
+        if not ends.size:
+            raise FormatError("a packed varint passes ten bytes", offset=start + nbytes - 10)
+        end = start + nbytes - 10 + int(ends[-1]) + 1
+        windows.append((start, end))
+        start = end
+    if start < stop:
+        windows.append((start, stop))
+    return windows
