@@ -1,1 +1,39 @@
-"""x"""
+"""Trained models beside the data: ONNX models in ROOT files, exactly.
+
+::
+
+    import onnxroot
+
+    onnxroot.write("tagger.onnx", "models.root:tagger")
+    with onnxroot.open("models.root:tagger") as model:
+        model.tensors["conv1.weight"].numpy()
+        model.save("tagger_again.onnx")  # the same bytes
+"""
+
+from __future__ import annotations
+
+from onnxroot.api import convert, list_models, open, verify, write  # noqa: A004
+from onnxroot.errors import (
+    FormatError,
+    IntegrityError,
+    MissingDependencyError,
+    ModelExistsError,
+    ModelNotFoundError,
+    OnnxRootError,
+    UnsupportedModelError,
+)
+
+__all__ = [
+    "FormatError",
+    "IntegrityError",
+    "MissingDependencyError",
+    "ModelExistsError",
+    "ModelNotFoundError",
+    "OnnxRootError",
+    "UnsupportedModelError",
+    "convert",
+    "list_models",
+    "open",
+    "verify",
+    "write",
+]

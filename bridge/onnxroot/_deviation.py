@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from onnxroot._edits import Edits
 from onnxroot._join import Document, join
-from onnxroot._layout import Layout, element_sizes, lay_out, tag_of
+from onnxroot._layout import Layout, element_sizes, lay_out, payload_records, tag_of
 from onnxroot._schema import Schema
 from onnxroot._spans import Buffers, Span
 from onnxroot._spec import CHUNK_NBYTES
@@ -149,15 +149,8 @@ class _Shift:
     """Turns skeleton positions of records into positions in the canonical form."""
 
     def __init__(self, tables: Tables, layout: Layout) -> None:
-        payloads = tables.payloads
-        self._record = np.zeros(len(payloads), np.int64)
-        for code in np.unique(payloads.field).tolist():
-            message, item = tables.schema.fields[code]
-            placed = layout.placed[message.name]
-            here = np.flatnonzero(payloads.field == code)
-            rows = payloads.row[here]
-            self._record[here] = placed.start[rows] + placed.relative[item.name][rows]
-        self._before = np.concatenate([np.zeros(1, np.int64), np.cumsum(payloads.nbytes)])
+        self._record = payload_records(tables, layout)
+        self._before = np.concatenate([np.zeros(1, np.int64), np.cumsum(tables.payloads.nbytes)])
 
     def __call__(self, record: I64) -> I64:
         """Add the payloads of all records that begin before these."""

@@ -19,7 +19,17 @@ from onnxroot._wire import LEN, MAX_DEPTH, VARINT, exclusive_sum, varint_widths
 from onnxroot.errors import FormatError
 from onnxroot.tables import Column, Payloads, Table, Tables
 
-__all__ = ["Layout", "Placed", "element_sizes", "lay_out", "present", "tag_of", "text_lengths", "wire_values"]
+__all__ = [
+    "Layout",
+    "Placed",
+    "element_sizes",
+    "lay_out",
+    "payload_records",
+    "present",
+    "tag_of",
+    "text_lengths",
+    "wire_values",
+]
 
 I64 = npt.NDArray[np.int64]
 U64 = npt.NDArray[np.uint64]
@@ -99,6 +109,19 @@ def lay_out(tables: Tables) -> Layout:
         for group in generation:
             _place_children(group, placed)
     return Layout(placed, int(placed[ROOT_MESSAGE].skeleton_size[0]))
+
+
+def payload_records(tables: Tables, layout: Layout) -> I64:
+    """Return where the record of each payload begins in the skeleton: int64, (n_payloads,)."""
+    payloads = tables.payloads
+    position = np.zeros(len(payloads), np.int64)
+    for code in np.unique(payloads.field).tolist():
+        message, item = tables.schema.fields[code]
+        here = payloads.field == code
+        rows = payloads.row[here]
+        placed = layout.placed[message.name]
+        position[here] = placed.start[rows] + placed.relative[item.name][rows]
+    return position
 
 
 def tag_of(item: Field) -> npt.NDArray[np.uint8]:

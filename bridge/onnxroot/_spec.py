@@ -13,6 +13,7 @@ __all__ = [
     "FORMAT_VERSION",
     "MANIFEST",
     "NO_ROW",
+    "PAYLOAD",
     "PAYLOAD_FIELDS",
     "ROOT_MESSAGE",
     "SPILL_NBYTES",
@@ -52,6 +53,9 @@ COLUMN_DEVIATION = "deviation"
 
 NO_ROW = 2**64 - 1
 """Stands for "no row" in a uint64 column."""
+
+PAYLOAD = "Payload"
+"""RNTuple that says which field each payload belongs to. FORMAT §5.2"""
 
 PAYLOAD_FIELDS = {
     (TENSOR, "raw_data"),

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from onnxroot._layout import lay_out, wire_values
+from onnxroot._layout import lay_out, payload_records, wire_values
 from onnxroot._schema import Field, MessageType, Schema
 from onnxroot._spans import Buffers, Span, Spans, find_spans, from_wire
 from onnxroot._spec import NO_ROW, PAYLOAD_FIELDS, ROOT_MESSAGE, SPILL_NBYTES, TENSOR
@@ -398,15 +398,7 @@ class _Reader:
         """Return the payloads in the order of the canonical form."""
         if self.canonical:
             return np.argsort(spans.start, kind="stable")
-        placed = lay_out(tables).placed
-        position = np.zeros(len(spans.row), np.int64)
-        for code in np.unique(tables.payloads.field).tolist():
-            message, item = self.schema.fields[code]
-            here = tables.payloads.field == code
-            rows = tables.payloads.row[here]
-            where = placed[message.name]
-            position[here] = where.start[rows] + where.relative[item.name][rows]
-        return np.argsort(position, kind="stable")
+        return np.argsort(payload_records(tables, lay_out(tables)), kind="stable")
 
     def _assemble_table(
         self, kind: MessageType, order: Rows, inverse: dict[str, Rows]
@@ -450,7 +442,7 @@ class _Reader:
             ]
             start = np.concatenate([p[0] for p in pairs])[order]
             length = np.concatenate([p[1] for p in pairs])[order]
-            return Column((_offsets(length),), gather(self.data, start, length))
+            return Column((_offsets(length),), gather(self.data, start, length), is_text=True)
         if any(name in part.vectors for part in parts):
             none = np.zeros(0, item.dtype)
             lists = [
@@ -472,7 +464,7 @@ class _Reader:
             if index is not None:
                 start, length = start[index], length[index]
             texts = gather(self.data, start, length)
-            return Column((_offsets(counts[order]), _offsets(length)), texts)
+            return Column((_offsets(counts[order]), _offsets(length)), texts, is_text=True)
         return None
 
     def traced(self, order: dict[str, Rows]) -> list[Trace]:

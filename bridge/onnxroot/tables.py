@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from onnxroot._dtypes import STORAGES
 from onnxroot._schema import Schema
+from onnxroot._spec import TENSOR
 
 __all__ = ["Column", "Payloads", "Table", "Tables"]
 
@@ -33,10 +34,12 @@ class Column:
     Attributes:
         offsets: The levels of nesting, none to two.
         values: The innermost values; uint8 for text.
+        is_text: Whether the innermost lists are strings.
     """
 
     offsets: tuple[I64, ...]
     values: npt.NDArray[Any]
+    is_text: bool = False
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -44,32 +47,22 @@ class Column:
 
     def text(self, row: int) -> str:
         """Return one value of a string column; bytes that are not UTF-8 are escaped."""
-        first, last = self.offsets[0][row : row + 2].tolist()
+        first, last = self.offsets[-1][row : row + 2].tolist()
         return bytes(self.values[first:last]).decode(errors="backslashreplace")
 
-    def texts(self) -> list[str]:
-        """Return all values of a string column, as `text` does; for showing, not for storing."""
-        return _texts(self.offsets[0], self.values)
-
     def to_list(self) -> list[Any]:
-        """Return Python values, text as in `text`; for showing, not for storing."""
-        if len(self.offsets) == 2:  # noqa: PLR2004
-            return _nested(self.offsets[0], _texts(self.offsets[1], self.values))
-        return self.values.tolist()
-
-
-def _texts(offsets: I64, values: U8) -> list[str]:
-    data = values.tobytes()
-    edges = offsets.tolist()
-    return [
-        data[a:b].decode(errors="backslashreplace")
-        for a, b in zip(edges[:-1], edges[1:], strict=True)
-    ]
-
-
-def _nested(offsets: I64, values: list[Any]) -> list[list[Any]]:
-    edges = offsets.tolist()
-    return [values[a:b] for a, b in zip(edges[:-1], edges[1:], strict=True)]
+        """Return Python values, text as in `text`: for showing, not for storing."""
+        values: list[Any] = self.values.tolist()
+        offsets = list(self.offsets)
+        if self.is_text:
+            data, edges = self.values.tobytes(), offsets.pop().tolist()
+            values = [
+                data[a:b].decode(errors="backslashreplace")
+                for a, b in zip(edges[:-1], edges[1:], strict=True)
+            ]
+        for edges in (level.tolist() for level in reversed(offsets)):
+            values = [values[a:b] for a, b in zip(edges[:-1], edges[1:], strict=True)]
+        return values
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,3 +163,10 @@ class Tables:
     tables: dict[str, Table]
     payloads: Payloads
     deviation: bytes = b""
+
+    def tensor_names(self) -> Column:
+        """Return the names of all tensors, by row; empty strings where they have none."""
+        table = self.tables.get(TENSOR)
+        n = table.n_rows if table else 0
+        none = Column((np.zeros(n + 1, np.int64),), np.empty(0, np.uint8), is_text=True)
+        return table.columns.get("name", none) if table else none

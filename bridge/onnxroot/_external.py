@@ -1,0 +1,283 @@
+"""External data: the files that an ONNX file keeps tensors in. FORMAT.md §6.
+
+Each file is cut where a tensor begins or ends; the pieces become payloads of the table
+`_spec.EXTERNAL_SEGMENT`, typed by the tensor they belong to, gaps and padding as bytes.
+
+Source: ``TensorProto.external_data`` in onnx.proto; the checks on paths answer CVE-2022-25882,
+CVE-2024-27318, CVE-2024-5187 and CVE-2025-51480.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import numpy.typing as npt
+
+from onnxroot._dtypes import STORAGES
+from onnxroot._spans import Buffers, Spans, storage_of_bytes
+from onnxroot._spec import EXTERNAL_SEGMENT, NO_ROW, TENSOR
+from onnxroot.errors import FormatError, UnsupportedModelError
+from onnxroot.tables import Column, Payloads, Table, Tables
+
+__all__ = ["ExternalTensor", "attach", "external_tensors", "inside", "map_file", "relative_path"]
+
+I64 = npt.NDArray[np.int64]
+U8 = npt.NDArray[np.uint8]
+
+_EXTERNAL = 1  # TensorProto.DataLocation
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalTensor:
+    """Where the elements of one tensor are.
+
+    Attributes:
+        row: Its row in the table of TensorProto.
+        name: Its name, for messages.
+        location: Path of the file, relative, normalised.
+        offset: First byte.
+        length: Number of bytes, or None for all up to the end of the file.
+    """
+
+    row: int
+    name: str
+    location: str
+    offset: int
+    length: int | None
+
+
+def external_tensors(tables: Tables) -> list[ExternalTensor]:
+    """Return the tensors whose elements are in other files, in the order of their rows.
+
+    Raises:
+        FormatError: An entry is missing or is no number.
+        UnsupportedModelError: A location leaves the folder.
+    """
+    tensors = tables.tables.get(TENSOR)
+    if tensors is None or "data_location" not in tensors.columns:
+        return []
+    rows = np.flatnonzero(tensors.columns["data_location"].values == _EXTERNAL)
+    if not len(rows):
+        return []
+    entries = _entries(tables)
+    names = tensors.columns.get("name")
+    return [_tensor(row, names, entries.get(row, {})) for row in rows.tolist()]
+
+
+def _entries(tables: Tables) -> dict[int, dict[str, str]]:
+    """Return the ``external_data`` entries of each tensor."""
+    code = tables.schema[TENSOR].by_name["external_data"].code
+    table = tables.tables.get("StringStringEntryProto")
+    found: dict[int, dict[str, str]] = defaultdict(dict)
+    if table is None:
+        return found
+    for row in np.flatnonzero(table.parent_field == code).tolist():
+        pair = (table.columns.get("key"), table.columns.get("value"))
+        key, value = (column.text(row) if column else "" for column in pair)
+        found[int(table.parent[row])][key] = value
+    return found
+
+
+def _tensor(row: int, names: Column | None, entries: dict[str, str]) -> ExternalTensor:
+    name = names.text(row) if names else ""
+    if not entries.get("location"):
+        raise FormatError(f"tensor {name!r} is external but names no location")
+    length = _number(name, "length", entries["length"]) if "length" in entries else None
+    offset = _number(name, "offset", entries.get("offset", "0"))
+    return ExternalTensor(row, name, relative_path(entries["location"], name), offset, length)
+
+
+def _number(name: str, key: str, text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 19):  # noqa: PLR2004
+        raise FormatError(f"tensor {name!r}: external {key} is {text!r}, expected a byte count")
+    return int(text)
+
+
+def relative_path(location: str, name: str) -> str:
+    """Return a location with ``.`` parts removed.
+
+    Args:
+        location: As the model gives it.
+        name: The tensor's name, for messages.
+
+    Raises:
+        UnsupportedModelError: It is absolute, empty, or leads out of the folder.
+    """
+    path = PurePosixPath(location)
+    parts = path.parts
+    bad = not parts or path.is_absolute() or ".." in parts
+    if bad or "\\" in location or "\0" in location or ":" in parts[0]:
+        raise UnsupportedModelError(
+            f"tensor {name!r}: external file {location!r} is not below the model's folder; "
+            "expected a relative path without '..'"
+        )
+    return str(path)
+
+
+def inside(folder: Path, location: str) -> Path:
+    """Return the path of a regular file below a folder.
+
+    Args:
+        folder: The folder of the ONNX file.
+        location: From `relative_path`.
+
+    Raises:
+        UnsupportedModelError: It is missing, reached through a link, or not a regular file.
+    """
+    path = folder
+    for part in PurePosixPath(location).parts:
+        path = path / part
+        try:
+            status = path.lstat()
+        except OSError as error:
+            raise UnsupportedModelError(
+                f"external file {location!r} not found in {folder}: {error.strerror}; "
+                "put it beside the model"
+            ) from error
+        if stat.S_ISLNK(status.st_mode):
+            raise UnsupportedModelError(
+                f"external file {location!r}: {path} is a symbolic link, which could lead out of "
+                "the folder; replace it by the file"
+            )
+    if not stat.S_ISREG(status.st_mode):
+        raise UnsupportedModelError(f"external file {location!r}: {path} is not a regular file")
+    if status.st_nlink > 1:
+        raise UnsupportedModelError(
+            f"external file {location!r}: {path} has {status.st_nlink} hard links, one of which "
+            "could be out of the folder; replace it by a copy"
+        )
+    return path
+
+
+def map_file(path: Path | str) -> U8:
+    """Return a file's bytes as a read-only memory map; uint8, shape (n_bytes,).
+
+    Raises:
+        OSError: The file can't be opened.
+    """
+    with Path(path).open("rb") as file:
+        if not os.fstat(file.fileno()).st_size:
+            return np.empty(0, np.uint8)
+        mapped: U8 = np.memmap(file, np.uint8, "r").view(np.ndarray)
+        return mapped
+
+
+def attach(
+    tables: Tables, buffers: Buffers, folder: Path | None
+) -> tuple[Tables, list[tuple[str, U8]]]:
+    """Add the external files of a model to its tables.
+
+    Args:
+        tables: The model.
+        buffers: Its bytes; the mapped files and their spans are added.
+        folder: Where the files are, or None if that is not known.
+
+    Returns:
+        The tables with the segments of the files, and (location, bytes) of each file.
+
+    Raises:
+        FormatError: An entry can't be read.
+        UnsupportedModelError: A file is missing, too short, or not below the folder.
+    """
+    tensors = external_tensors(tables)
+    if not tensors:
+        return tables, []
+    if folder is None:
+        raise UnsupportedModelError(
+            f"tensor {tensors[0].name!r} is in the external file {tensors[0].location!r}, but the "
+            "model came without a folder; give external_data_dir=, or write the .onnx file itself"
+        )
+    by_file: dict[str, list[ExternalTensor]] = defaultdict(list)
+    for tensor in tensors:
+        by_file[tensor.location].append(tensor)
+    types = tables.tables[TENSOR].columns.get("data_type")
+    files, rows = [], []
+    for location, members in by_file.items():
+        data = map_file(inside(folder, location))
+        number = buffers.add(data)
+        files.append((location, data))
+        rows += [(location, number, *segment) for segment in _segments(location, data, members)]
+    segments, payloads, spans = _tabulate(tables, types, rows)
+    buffers.spans = Spans.concatenate([buffers.spans, spans])
+    tables = replace(
+        tables,
+        tables={**tables.tables, **segments},
+        payloads=Payloads.concatenate([tables.payloads, payloads]),
+    )
+    return tables, files
+
+
+def _segments(
+    location: str, data: U8, tensors: list[ExternalTensor]
+) -> list[tuple[int, int, int]]:
+    """Cut a file into (start, stop, tensor row or -1), without holes."""
+    ranges = []
+    for tensor in tensors:
+        stop = len(data) if tensor.length is None else tensor.offset + tensor.length
+        if stop > len(data) or tensor.offset > len(data):
+            raise UnsupportedModelError(
+                f"tensor {tensor.name!r}: external file {location!r} has {len(data)} bytes, but "
+                f"the tensor ends at byte {max(stop, tensor.offset)}; the file was cut or replaced"
+            )
+        ranges.append((tensor.offset, stop, tensor.row))
+    edges = np.unique([0, len(data), *(r[0] for r in ranges), *(r[1] for r in ranges)])
+    owner = np.full(len(edges) - 1, -1, np.int64)
+    for start, stop, row in reversed(ranges):  # the first tensor wins
+        lo, hi = np.searchsorted(edges, [start, stop])
+        owner[lo:hi] = row
+    first = np.flatnonzero(np.diff(owner, prepend=-2))
+    last = np.append(first[1:], len(owner))
+    return list(
+        zip(edges[first].tolist(), edges[last].tolist(), owner[first].tolist(), strict=True)
+    )
+
+
+def _tabulate(
+    tables: Tables, types: Column | None, rows: list[tuple[str, int, int, int, int]]
+) -> tuple[dict[str, Table], Payloads, Spans]:
+    """Make the table of segments, its payloads and their spans."""
+    n = len(rows)
+    if not n:
+        return {}, Payloads.empty(), Spans.empty()
+    kind = tables.schema[EXTERNAL_SEGMENT]
+    locations = [row[0].encode() for row in rows]
+    buffer, start, stop, tensor = np.array([row[1:] for row in rows], np.int64).T
+    data_type = np.zeros(n, np.int64)
+    if types is not None:
+        data_type = np.where(tensor < 0, 0, types.values[tensor])
+    storage = storage_of_bytes(data_type, stop - start)
+    itemsize = np.array([s.dtype.itemsize for s in STORAGES])
+    n_values = (stop - start) // itemsize[storage]
+    index = np.arange(n)
+    offsets = np.cumsum([0, *map(len, locations)])
+    table = Table(
+        n_rows=n,
+        parent=np.full(n, NO_ROW, np.uint64),
+        parent_field=np.zeros(n, np.uint16),
+        presence=np.full(n, (1 << len(kind.optional)) - 1, np.uint64),
+        columns={
+            "location": Column(
+                (offsets,), np.frombuffer(b"".join(locations), np.uint8), is_text=True
+            ),
+            "offset": Column((), start.astype(np.uint64)),
+            "nbytes": Column((), (stop - start).astype(np.uint64)),
+        },
+    )
+    payloads = Payloads(
+        field=np.full(n, kind.by_name["values"].code, np.uint16),
+        row=index,
+        storage=storage,
+        n_values=n_values,
+        nbytes=stop - start,
+        tensor=tensor,
+    )
+    spans = Spans(
+        row=index, buffer=buffer, start=start, nbytes=stop - start, storage=storage,
+        n_values=n_values,
+    )
+    return {EXTERNAL_SEGMENT: table}, payloads, spans

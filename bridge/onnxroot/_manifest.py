@@ -1,0 +1,153 @@
+"""The manifest of a stored model. FORMAT.md §3."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from onnxroot._schema import Schema
+from onnxroot._spec import FORMAT, FORMAT_VERSION
+from onnxroot.errors import FormatError, UnsupportedModelError
+
+__all__ = ["ExternalFile", "Manifest", "TableInfo", "parse_manifest"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExternalFile:
+    """One file that the ONNX file refers to.
+
+    Attributes:
+        location: Its path, relative to the ONNX file's folder, with forward slashes.
+        nbytes: Its length.
+        sha256: Its SHA-256, in hexadecimal.
+    """
+
+    location: str
+    nbytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableInfo:
+    """What one RNTuple must hold.
+
+    Attributes:
+        n_rows: Its number of entries.
+        digests: XXH64 of each cluster's columns, in hexadecimal (FORMAT §3.4).
+    """
+
+    n_rows: int
+    digests: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """What a stored model says of itself; written last, so that without it a model is incomplete.
+
+    Attributes:
+        format_version: Version of FORMAT.md it was written by.
+        nbytes: Length of the ONNX file.
+        sha256: SHA-256 of the ONNX file, in hexadecimal.
+        external_files: The files beside it.
+        tables: Every RNTuple of the model by its name within the model's directory.
+        schema: The message types.
+        provenance: Who wrote it, with what, from which file.
+        metadata: The user's own keys and values.
+    """
+
+    format_version: int
+    nbytes: int
+    sha256: str
+    external_files: tuple[ExternalFile, ...]
+    tables: dict[str, TableInfo]
+    schema: Schema = field(repr=False)
+    provenance: dict[str, str]
+    metadata: dict[str, str]
+
+    def to_json(self) -> str:
+        """Return the manifest as it stands on disk: ASCII, one line."""
+        value = {
+            "format": FORMAT,
+            "format_version": self.format_version,
+            "onnx": {"nbytes": self.nbytes, "sha256": self.sha256},
+            "external_files": [
+                {"location": f.location, "nbytes": f.nbytes, "sha256": f.sha256}
+                for f in self.external_files
+            ],
+            "tables": {
+                name: {"rows": info.n_rows, "digests": list(info.digests)}
+                for name, info in self.tables.items()
+            },
+            "provenance": self.provenance,
+            "metadata": self.metadata,
+            "schema": self.schema.to_json(),
+        }
+        return json.dumps(value, separators=(",", ":"))
+
+
+def parse_manifest(text: str, where: str) -> Manifest:
+    """Parse and check a manifest.
+
+    Args:
+        text: The JSON.
+        where: The model's address, for messages.
+
+    Raises:
+        FormatError: It is damaged, or not one of ours.
+        UnsupportedModelError: A newer version of onnxroot wrote it.
+    """
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise FormatError(f"{where}: the manifest is no JSON: {error}; it is damaged") from error
+    if not isinstance(value, dict) or value.get("format") != FORMAT:
+        raise FormatError(f"{where}: the manifest is not one of {FORMAT}")
+    version = value.get("format_version")
+    if not isinstance(version, int) or version < 1:
+        raise FormatError(f"{where}: the manifest has the format version {version!r}")
+    if version > FORMAT_VERSION:
+        program = _program_of(value)
+        raise UnsupportedModelError(
+            f"{where}: format version {version}, but this onnxroot reads up to {FORMAT_VERSION}; "
+            f"it was written by {program}: install that version or a later one"
+        )
+    try:
+        return _from_value(value)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise FormatError(f"{where}: the manifest is damaged: {error}") from error
+
+
+def _program_of(value: dict[str, Any]) -> str:
+    provenance = value.get("provenance")
+    version = provenance.get("onnxroot") if isinstance(provenance, dict) else None
+    return f"onnxroot {version}" if version else "a later onnxroot"
+
+
+def _from_value(value: dict[str, Any]) -> Manifest:
+    return Manifest(
+        format_version=value["format_version"],
+        nbytes=_count(value["onnx"]["nbytes"]),
+        sha256=str(value["onnx"]["sha256"]),
+        external_files=tuple(
+            ExternalFile(
+                location=str(f["location"]), nbytes=_count(f["nbytes"]), sha256=str(f["sha256"])
+            )
+            for f in value["external_files"]
+        ),
+        tables={
+            str(name): TableInfo(
+                n_rows=_count(info["rows"]), digests=tuple(map(str, info["digests"]))
+            )
+            for name, info in value["tables"].items()
+        },
+        schema=Schema.from_json(value["schema"]),
+        provenance={str(k): str(v) for k, v in value["provenance"].items()},
+        metadata={str(k): str(v) for k, v in value["metadata"].items()},
+    )
+
+
+def _count(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ValueError(f"{value!r} is not a count")
+    return value

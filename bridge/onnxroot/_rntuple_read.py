@@ -1,0 +1,406 @@
+"""Read a model's tables from RNTuples. With `_rntuple_write`, the only module that imports uproot.
+
+Whatever uproot makes of a damaged file, the callers see `FormatError` or `IntegrityError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import fields, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import uproot
+import xxhash
+
+from onnxroot._dtypes import STORAGES, Storage
+from onnxroot._manifest import Manifest, TableInfo
+from onnxroot._schema import MessageType
+from onnxroot._spec import (
+    COLUMN_DEVIATION,
+    COLUMN_PARENT,
+    COLUMN_PARENT_FIELD,
+    COLUMN_PRESENCE,
+    FORMAT,
+    MANIFEST,
+    NO_ROW,
+    PAYLOAD,
+    ROOT_MESSAGE,
+    TENSORS,
+)
+from onnxroot.errors import FormatError, IntegrityError, ModelNotFoundError, OnnxRootError
+from onnxroot.tables import Column, Payloads, Table
+
+__all__ = [
+    "RootFile",
+    "TableReader",
+    "ValueReader",
+    "message_table",
+    "payload_table",
+    "tables_in",
+]
+
+I64 = npt.NDArray[np.int64]
+
+class RootFile:
+    """A ROOT file open for reading; a context manager."""
+
+    def __init__(self, path: str) -> None:
+        """Open the file.
+
+        Args:
+            path: The file.
+
+        Raises:
+            OSError: It can't be opened.
+            FormatError: It is not a ROOT file.
+        """
+        self.path = path
+        _check_magic(path)
+        with _translated(path):
+            self._file = uproot.open(
+                path,
+                handler=uproot.source.file.MemmapSource,
+                object_cache=None,
+                array_cache=None,
+            )
+
+    def __enter__(self) -> RootFile:
+        """Return the file."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the file."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; tables that were read stay valid."""
+        self._file.close()
+
+    def directories(self) -> list[str]:
+        """Return the directories that hold a manifest, sorted; ``""`` for the file's top."""
+        with _translated(self.path):
+            keys = self._file.keys(recursive=True, cycle=False, filter_classname="TObjString")
+        found = [key.rpartition("/") for key in keys]
+        names = {head for head, _, tail in found if tail == MANIFEST}
+        return sorted(name for name in names if self.is_model(name))
+
+    def is_model(self, directory: str) -> bool:
+        """Return whether the manifest of a directory is one of ours."""
+        return f'"format":"{FORMAT}"' in self.manifest(directory)[:50]
+
+    def has(self, key: str) -> bool:
+        """Return whether there is an object or a directory of that name."""
+        with _translated(self.path):
+            return not key or key in self._file
+
+    def holds_only(self, directory: str) -> bool:
+        """Return whether everything in the file is within that directory."""
+        with _translated(self.path):
+            keys = self._file.keys(recursive=True, cycle=False)
+        above = {directory, *(directory[:i] for i, c in enumerate(directory) if c == "/")}
+        return all(key in above or key.startswith(f"{directory}/") for key in keys)
+
+    def manifest(self, directory: str) -> str:
+        """Return the text of a manifest.
+
+        Raises:
+            ModelNotFoundError: There is none.
+        """
+        key = f"{directory}/{MANIFEST}" if directory else MANIFEST
+        with _translated(self.path):
+            if key not in self._file:
+                raise ModelNotFoundError(f"{self.path}: no model at {directory!r}")
+            return str(self._file[key])
+
+    def table(self, directory: str, name: str, info: TableInfo) -> TableReader:
+        """Open one RNTuple of a model."""
+        where = f"{self.path}:{directory}/{name}"
+        with _translated(where):
+            key = f"{directory}/{name}" if directory else name
+            if key not in self._file:
+                raise FormatError(f"{where}: the manifest lists it, but it is not in the file")
+            return TableReader(self._file[key], where, info)
+
+
+def _check_magic(path: str) -> None:
+    with Path(path).open("rb") as file:
+        head = file.read(512)
+    if not head.startswith(b"root"):
+        raise FormatError(f"{path}: not a ROOT file: {_looks_like(head)}")
+
+
+def _looks_like(head: bytes) -> str:
+    if not head:
+        return "it is empty"
+    if head.lstrip()[:1] == b"<":
+        return "it begins like an HTML or XML page; was the download refused?"
+    if head.startswith(b"version https://git-lfs"):
+        return "it is a Git LFS pointer; fetch the file with `git lfs pull`"
+    return f"it begins with {head[:4]!r}, expected b'root'"
+
+
+@contextmanager
+def _translated(where: str) -> Iterator[None]:
+    """Turn whatever uproot raises on a damaged file into a FormatError."""
+    try:
+        yield
+    except (OnnxRootError, MemoryError, OSError):
+        raise
+    except Exception as error:
+        first = str(error).strip().split("\n")[0]
+        message = f"{where}: can't be read: {first or type(error).__name__}; the file is damaged"
+        raise FormatError(message) from error
+
+
+class TableReader:
+    """One RNTuple of a model."""
+
+    def __init__(self, ntuple: Any, where: str, info: TableInfo) -> None:
+        """Check the number of rows against the manifest.
+
+        Args:
+            ntuple: Uproot's RNTuple.
+            where: Its address, for messages.
+            info: What the manifest says of it.
+
+        Raises:
+            FormatError: It is no RNTuple.
+            IntegrityError: It has other rows than the manifest says.
+        """
+        self.where = where
+        self._info = info
+        self._ntuple = ntuple
+        n_rows = ntuple.num_entries
+        if n_rows != info.n_rows:
+            merged = n_rows > info.n_rows and info.n_rows and n_rows % info.n_rows == 0
+            hint = (
+                "the file was probably merged with hadd: restore it from the original"
+                if merged
+                else "the file is damaged"
+            )
+            raise IntegrityError(
+                f"{where}: {n_rows} rows, the manifest says {info.n_rows}; {hint}"
+            )
+        n_clusters = len(ntuple.page_link_list)
+        if n_clusters != len(info.digests):
+            raise IntegrityError(
+                f"{where}: {n_clusters} clusters, the manifest says {len(info.digests)}; "
+                "the file is damaged"
+            )
+        self._columns = _physical_columns(ntuple)
+
+    @property
+    def n_clusters(self) -> int:
+        """Number of clusters."""
+        return len(self._info.digests)
+
+    def all_columns(self) -> dict[str, Column]:
+        """Read the table whole, and check it against its digest.
+
+        Raises:
+            FormatError: It can't be read.
+            IntegrityError: It is not what was written.
+        """
+        digest = xxhash.xxh64()
+        columns = {}
+        with _translated(self.where):
+            for name, numbers in self._columns.items():
+                arrays = [self._ntuple.read_cluster_range(i, 0, 1) for i in numbers]
+                for offsets in arrays[:-1]:
+                    digest.update(memoryview(offsets[1:].view(np.uint8)))
+                digest.update(memoryview(arrays[-1].view(np.uint8)))
+                columns[name] = Column(tuple(arrays[:-1]), arrays[-1])
+        self._check(digest.hexdigest(), 0)
+        for name, column in columns.items():
+            self._check_offsets(name, column)
+        return columns
+
+    def values(self, cluster: int) -> npt.NDArray[Any]:
+        """Read the payload values of one cluster, and check them against their digest.
+
+        Raises:
+            FormatError: They can't be read.
+            IntegrityError: They are not what was written.
+        """
+        with _translated(self.where):
+            number = self._columns["values"][-1]
+            values: npt.NDArray[Any] = self._ntuple.read_cluster_range(number, cluster, cluster + 1)
+        self._check(xxhash.xxh64(memoryview(values.view(np.uint8))).hexdigest(), cluster)
+        return values
+
+    def labels(self, cluster: int) -> dict[str, Column]:
+        """Read the other columns of one payload cluster; their digest is the caller's to check."""
+        columns = {}
+        with _translated(self.where):
+            for name, numbers in self._columns.items():
+                if name == "values":
+                    numbers = numbers[:1]  # noqa: PLW2901
+                arrays = [self._ntuple.read_cluster_range(i, cluster, cluster + 1) for i in numbers]
+                columns[name] = Column(tuple(arrays[:-1]), arrays[-1])
+        return columns
+
+    def _check(self, digest: str, cluster: int) -> None:
+        if digest != self._info.digests[cluster]:
+            raise IntegrityError(
+                f"{self.where}: cluster {cluster} has the digest {digest}, the manifest says "
+                f"{self._info.digests[cluster]}; the file is damaged"
+            )
+
+    def _check_offsets(self, name: str, column: Column) -> None:
+        n = self._info.n_rows
+        levels = [*column.offsets, None]
+        for offsets in levels:
+            if offsets is None:
+                if len(column.values) != n:
+                    raise FormatError(f"{self.where}: column {name} has a wrong length")
+                return
+            if len(offsets) != n + 1 or offsets[0] != 0 or np.any(np.diff(offsets) < 0):
+                raise FormatError(f"{self.where}: column {name} has wrong offsets")
+            n = int(offsets[-1])
+
+
+def _physical_columns(ntuple: Any) -> dict[str, list[int]]:
+    """Return the numbers of the columns behind each field, outermost first."""
+    top: dict[str, list[int]] = {}
+    owner: dict[int, str] = {}
+    for number, record in enumerate(ntuple.field_records):
+        parent = record.parent_field_id
+        name = record.field_name if parent == number else owner[parent]
+        owner[number] = name
+        top.setdefault(name, [])
+    for column in ntuple.column_records:
+        top[owner[column.field_id]].append(column.idx)
+    return top
+
+
+def message_table(
+    reader: TableReader, kind: MessageType
+) -> tuple[Table, bytes]:
+    """Read the table of one message type.
+
+    Returns:
+        The table, and the deviation that the model's own table may carry.
+
+    Raises:
+        FormatError: A column is missing or of another type.
+        IntegrityError: It is not what was written.
+    """
+    columns = reader.all_columns()
+    n = len(columns[COLUMN_PRESENCE]) if COLUMN_PRESENCE in columns else 0
+    none = Column((), np.full(n, NO_ROW, np.uint64))
+    parent = columns.pop(COLUMN_PARENT, none)
+    zero = Column((), np.zeros(n, np.uint16))
+    parent_field = columns.pop(COLUMN_PARENT_FIELD, zero)
+    deviation = b""
+    if kind.name == ROOT_MESSAGE and COLUMN_DEVIATION in columns:
+        deviation = columns.pop(COLUMN_DEVIATION).values.tobytes()
+    presence = columns.pop(COLUMN_PRESENCE, none)
+    _check_type(reader, COLUMN_PARENT, parent, np.dtype("<u8"), 0)
+    _check_type(reader, COLUMN_PARENT_FIELD, parent_field, np.dtype("<u2"), 0)
+    _check_type(reader, COLUMN_PRESENCE, presence, np.dtype("<u8"), 0)
+    for name, column in columns.items():
+        item = kind.by_name.get(name)
+        if item is None or item.is_message:
+            raise FormatError(f"{reader.where}: column {name} is no field of {kind.name}")
+        _check_type(reader, name, column, item.dtype, int(item.is_text) + int(item.is_repeated))
+        columns[name] = replace(column, is_text=item.is_text)
+    table = Table(
+        n_rows=n,
+        parent=parent.values,
+        parent_field=parent_field.values,
+        presence=presence.values,
+        columns=columns,
+    )
+    return table, deviation
+
+
+def _check_type(
+    reader: TableReader, name: str, column: Column, dtype: np.dtype[Any], depth: int
+) -> None:
+    if column.values.dtype != dtype or len(column.offsets) != depth:
+        raise FormatError(
+            f"{reader.where}: column {name} holds {column.values.dtype} at depth "
+            f"{len(column.offsets)}, expected {dtype} at depth {depth}"
+        )
+
+
+def payload_table(reader: TableReader) -> Payloads:
+    """Read the index of the payloads.
+
+    Raises:
+        FormatError: It contradicts itself.
+        IntegrityError: It is not what was written.
+    """
+    columns = reader.all_columns()
+    arrays = {}
+    for item in fields(Payloads):
+        column = columns.get(item.name)
+        if column is None or column.offsets:
+            raise FormatError(f"{reader.where}: column {item.name} is missing")
+        values = column.values
+        if values.dtype == np.uint64:
+            if np.any(values >= np.uint64(2**62)):
+                raise FormatError(f"{reader.where}: column {item.name} holds a number too large")
+            values = values.astype(np.int64)
+        arrays[item.name] = values
+    payloads = Payloads(**arrays)
+    if np.any(payloads.storage >= len(STORAGES)):
+        raise FormatError(f"{reader.where}: a storage code is unknown")
+    if np.any(payloads.n_values <= 0) or np.any(payloads.nbytes <= 0):
+        raise FormatError(f"{reader.where}: a payload is empty")
+    return payloads
+
+
+class ValueReader:
+    """The values of one storage of a model, read a cluster at a time."""
+
+    def __init__(self, file: RootFile, directory: str, manifest: Manifest, storage: Storage) -> None:
+        """Open the storage's RNTuple.
+
+        Raises:
+            FormatError: It is missing or of another type.
+            IntegrityError: It has other rows or clusters than the manifest says.
+        """
+        name = f"{TENSORS}/{storage.name}"
+        if name not in manifest.tables:
+            raise FormatError(f"{file.path}:{directory}: the manifest lists no {name}")
+        self.reader = file.table(directory, name, manifest.tables[name])
+        self.storage = storage
+        self._cluster = -1
+        self._values: npt.NDArray[Any] = np.empty(0, storage.dtype)
+
+    def read(self, start: int, stop: int, per_cluster: int) -> npt.NDArray[Any]:
+        """Return values `start` to `stop` of the storage; a view where one cluster has them all.
+
+        Raises:
+            FormatError: They can't be read.
+            IntegrityError: They are not what was written.
+        """
+        parts = []
+        for cluster in range(start // per_cluster, -(-stop // per_cluster)):
+            if cluster != self._cluster:
+                values = self.reader.values(cluster)
+                if values.dtype != self.storage.dtype:
+                    raise FormatError(f"{self.reader.where}: holds {values.dtype}")
+                self._values, self._cluster = values, cluster
+            base = cluster * per_cluster
+            parts.append(self._values[max(start - base, 0) : stop - base])
+        out = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        if len(out) != stop - start:
+            raise FormatError(f"{self.reader.where}: ends before value {stop}")
+        return out
+
+
+def tables_in(manifest: Manifest) -> list[str]:
+    """Return the names of the message tables that a manifest lists."""
+    return [name for name in manifest.tables if name in manifest.schema.messages and name != PAYLOAD]

@@ -1,0 +1,214 @@
+"""Write a model's tables as RNTuples. With `_rntuple_read`, the only module that imports uproot.
+
+Every metadata table is written with a single ``extend``, so it has one cluster; payload has one
+cluster per ``extend``. The manifest comes last.
+"""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any
+
+import awkward as ak
+import numpy as np
+import numpy.typing as npt
+import uproot
+import xxhash
+
+from onnxroot._chunks import labels, storages_of, values_of
+from onnxroot._dtypes import Storage
+from onnxroot._manifest import Manifest, TableInfo
+from onnxroot._spans import Buffers
+from onnxroot._spec import (
+    COLUMN_DEVIATION,
+    COLUMN_PARENT,
+    COLUMN_PARENT_FIELD,
+    COLUMN_PRESENCE,
+    EXTERNAL_SEGMENT,
+    MANIFEST,
+    PAYLOAD,
+    ROOT_MESSAGE,
+    TENSORS,
+)
+from onnxroot.tables import Column, Payloads, Tables
+
+__all__ = ["COMPRESSIONS", "ModelWriter"]
+
+COMPRESSIONS = ("zstd", "lz4", "lzma", "none")
+"""Names of compressions; all but ``none`` take a level behind a colon."""
+
+_METADATA = uproot.ZSTD(1)
+_LEVELS = {"zstd": (uproot.ZSTD, 1, 22), "lz4": (uproot.LZ4, 1, 12), "lzma": (uproot.LZMA, 1, 9)}
+
+
+def parse_compression(text: str) -> uproot.compression.Compression | None:
+    """Return uproot's compression for a name such as ``zstd``, ``zstd:9`` or ``none``.
+
+    Raises:
+        ValueError: There is no such compression or level.
+    """
+    name, _, level = text.partition(":")
+    if text == "none":
+        return None
+    if name in _LEVELS:
+        kind, low, high = _LEVELS[name]
+        if not level:
+            return kind(low)
+        if level.isdigit() and low <= int(level) <= high:
+            return kind(int(level))
+    raise ValueError(
+        f"no compression {text!r}: expected one of {', '.join(COMPRESSIONS)}, "
+        "with a level if you like, such as zstd:9"
+    )
+
+
+class ModelWriter:
+    """Writes one model into a ROOT file that is open for writing.
+
+    A context manager; leaving it closes the file.
+    """
+
+    def __init__(self, path: str, directory: str, *, compression: str, update: bool) -> None:
+        """Open the file and make the model's directory.
+
+        Args:
+            path: The ROOT file.
+            directory: Path of the directory in it, which must not exist.
+            compression: Of the payload.
+            update: Add to an existing file instead of beginning a new one.
+
+        Raises:
+            ValueError: There is no such compression.
+            OSError: The file can't be written.
+        """
+        self._compression = parse_compression(compression)
+        self._file = (
+            uproot.update(path) if update else uproot.recreate(path, compression=_METADATA)
+        )
+        self._directory = self._file.mkdir(directory)
+        self._tables: dict[str, TableInfo] = {}
+
+    def __enter__(self) -> ModelWriter:
+        """Return the writer."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def write_tables(self, tables: Tables) -> None:
+        """Write every message table and the index of the payloads."""
+        self._file.compression = _METADATA
+        for name, table in tables.tables.items():
+            columns: dict[str, Column] = {}
+            if name not in {ROOT_MESSAGE, EXTERNAL_SEGMENT}:
+                columns[COLUMN_PARENT] = Column((), table.parent)
+                columns[COLUMN_PARENT_FIELD] = Column((), table.parent_field)
+            columns[COLUMN_PRESENCE] = Column((), table.presence)
+            columns |= table.columns
+            if name == ROOT_MESSAGE and tables.deviation:
+                columns[COLUMN_DEVIATION] = _text(tables.deviation)
+            self._write_one(name, columns)
+        if len(tables.payloads):
+            self._write_one(PAYLOAD, _payload_columns(tables.payloads))
+
+    def write_payloads(self, tables: Tables, buffers: Buffers) -> None:
+        """Write the values of all payloads, storage by storage."""
+        self._file.compression = self._compression
+        if not len(tables.payloads):
+            return
+        directory = self._directory.mkdir(TENSORS)
+        names = tables.tensor_names()
+        for storage in storages_of(tables.payloads):
+            self._write_storage(directory, tables, buffers, storage, names)
+
+    def write_manifest(self, manifest: Manifest) -> None:
+        """Write the manifest: the last thing, which makes the directory a model."""
+        self._file.compression = _METADATA
+        self._directory[MANIFEST] = manifest.to_json()
+
+    @property
+    def tables(self) -> dict[str, TableInfo]:
+        """What was written so far, for the manifest."""
+        return self._tables
+
+    def _write_one(self, name: str, columns: dict[str, Column]) -> None:
+        array = _to_awkward(columns)
+        ntuple = self._directory.mkrntuple(name, array.layout.form)
+        ntuple.extend(array)
+        digest = xxhash.xxh64()
+        for column in columns.values():
+            digest_column(digest, column)
+        self._tables[name] = TableInfo(n_rows=len(array), digests=(digest.hexdigest(),))
+
+    def _write_storage(
+        self,
+        directory: uproot.WritableDirectory,
+        tables: Tables,
+        buffers: Buffers,
+        storage: Storage,
+        names: Column,
+    ) -> None:
+        ntuple, n_rows, digests = None, 0, []
+        for chunks, values in values_of(tables.schema, tables.payloads, buffers, storage):
+            columns = labels(chunks, tables.payloads, names)
+            columns["values"] = Column((columns["values"].values,), values)
+            array = _to_awkward(columns)
+            if ntuple is None:
+                ntuple = directory.mkrntuple(storage.name, array.layout.form)
+            ntuple.extend(array)
+            n_rows += len(array)
+            digests.append(xxhash.xxh64(_bytes(values)).hexdigest())
+        self._tables[f"{TENSORS}/{storage.name}"] = TableInfo(
+            n_rows=n_rows, digests=tuple(digests)
+        )
+
+
+def digest_column(digest: xxhash.xxh64, column: Column) -> None:
+    """Add a column to a digest as FORMAT §3.4 says: ends of lists, then values."""
+    for offsets in column.offsets:
+        digest.update(_bytes(offsets[1:]))
+    digest.update(_bytes(column.values))
+
+
+def _bytes(array: npt.NDArray[Any]) -> memoryview:
+    return memoryview(np.ascontiguousarray(array).view(np.uint8))
+
+
+def _payload_columns(payloads: Payloads) -> dict[str, Column]:
+    """Return the columns of the index of payloads: FORMAT §5.2."""
+    return {
+        "field": Column((), payloads.field),
+        "row": Column((), payloads.row.astype(np.uint64)),
+        "storage": Column((), payloads.storage),
+        "n_values": Column((), payloads.n_values.astype(np.uint64)),
+        "nbytes": Column((), payloads.nbytes.astype(np.uint64)),
+        "tensor": Column((), payloads.tensor),
+    }
+
+
+def _text(value: bytes) -> Column:
+    return Column((np.array([0, len(value)]),), np.frombuffer(value, np.uint8), is_text=True)
+
+
+def _to_awkward(columns: dict[str, Column]) -> ak.Array:
+    """Return a record array that shares the columns' memory."""
+    contents = [_content(column) for column in columns.values()]
+    return ak.Array(ak.contents.RecordArray(contents, list(columns)))
+
+
+def _content(column: Column) -> ak.contents.Content:
+    char = {"__array__": "char"} if column.is_text else None
+    content: ak.contents.Content = ak.contents.NumpyArray(column.values, parameters=char)
+    string = {"__array__": "string"} if column.is_text else None
+    for offsets in reversed(column.offsets):
+        content = ak.contents.ListOffsetArray(
+            ak.index.Index64(offsets), content, parameters=string
+        )
+        string = None
+    return content

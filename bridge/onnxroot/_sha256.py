@@ -1,0 +1,59 @@
+"""SHA-256 in a thread of its own: hashlib releases the GIL, so hashing overlaps with I/O."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Sha256", "sha256_of"]
+
+_BACKLOG = 2  # windows that may wait; bounds the memory they hold
+_BLOCK = 1 << 24
+
+
+class Sha256:
+    """A SHA-256 that is updated in the background; a context manager."""
+
+    def __init__(self) -> None:
+        """Start the thread."""
+        self._digest = hashlib.sha256()
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="sha256")
+        self._waiting: deque[Future[None]] = deque()
+
+    def __enter__(self) -> Sha256:
+        """Return the digest."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop the thread."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def update(self, window: npt.NDArray[np.uint8]) -> None:
+        """Queue an array, which must not change until it was hashed."""
+        if len(self._waiting) >= _BACKLOG:
+            self._waiting.popleft().result()
+        self._waiting.append(self._pool.submit(self._digest.update, memoryview(window)))
+
+    def hexdigest(self) -> str:
+        """Wait for all that was queued; return the digest in hexadecimal."""
+        while self._waiting:
+            self._waiting.popleft().result()
+        return self._digest.hexdigest()
+
+
+def sha256_of(data: npt.NDArray[np.uint8]) -> str:
+    """Return the SHA-256 of an array in hexadecimal, letting other threads run."""
+    digest = hashlib.sha256()
+    for start in range(0, len(data), _BLOCK):
+        digest.update(memoryview(data[start : start + _BLOCK]))
+    return digest.hexdigest()

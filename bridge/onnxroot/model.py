@@ -1,0 +1,528 @@
+"""A stored model, opened: everything is read when it is asked for, and only then."""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from onnxroot._dtypes import ELEMENT_TYPES
+from onnxroot._embed import embed
+from onnxroot._external import ExternalTensor, relative_path
+from onnxroot._join import Document
+from onnxroot._manifest import Manifest
+from onnxroot._stored import StoredModel
+from onnxroot._spec import ROOT_MESSAGE, TENSOR
+from onnxroot.errors import (
+    MissingDependencyError,
+    ModelExistsError,
+    UnsupportedModelError,
+)
+
+if TYPE_CHECKING:
+    import awkward as ak
+    import onnx
+    import onnxruntime
+
+__all__ = ["Model", "Tensor", "Tensors", "Value"]
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """An input or output of the model.
+
+    Attributes:
+        name: Its name.
+        type: Element type in ONNX's terms, such as ``FLOAT``, or the kind of type, such as
+            ``map``; empty where the model gives none.
+        shape: A size, a name, or None for each dimension; None where the rank is unknown.
+    """
+
+    name: str
+    type: str
+    shape: tuple[int | str | None, ...] | None
+
+    def __str__(self) -> str:
+        """Return ``name: TYPE[d, d]``."""
+        if self.shape is None:
+            return f"{self.name}: {self.type or '?'}"
+        dims = ", ".join("?" if d is None else str(d) for d in self.shape)
+        return f"{self.name}: {self.type or '?'}[{dims}]"
+
+
+class Tensor:
+    """One tensor of a stored model; its elements are read by `numpy`.
+
+    Attributes:
+        name: Its name.
+        data_type: Its element type in ONNX's terms, such as ``FLOAT``.
+        shape: Its dimensions.
+    """
+
+    def __init__(self, stored: StoredModel, row: int) -> None:
+        """Look the tensor up in its table.
+
+        Args:
+            stored: The model.
+            row: Row of the tensor in the table of TensorProto.
+        """
+        table = stored.table(TENSOR)
+        columns = table.columns if table else {}
+        dims = columns.get("dims")
+        self._stored, self._row = stored, row
+        self.name = columns["name"].text(row) if "name" in columns else ""
+        self._number = int(columns["data_type"].values[row]) if "data_type" in columns else 0
+        element = ELEMENT_TYPES.get(self._number)
+        self.data_type = element.name if element else f"data_type {self._number}"
+        first, last = dims.offsets[0][row : row + 2].tolist() if dims else (0, 0)
+        self.shape: tuple[int, ...] = tuple(dims.values[first:last].tolist()) if dims else ()
+
+    def __repr__(self) -> str:
+        """Return name, type and shape."""
+        return f"<Tensor {self.name!r} {self.data_type} {list(self.shape)}>"
+
+    @property
+    def size(self) -> int:
+        """Number of elements, by its shape."""
+        return math.prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes its elements take in the ONNX file or the external file."""
+        external = self._stored.external.get(self._row)
+        if external is not None:
+            return self._external_range(external)[1] - external.offset
+        return int(self._stored.payloads.nbytes[self._payloads].sum())
+
+    @property
+    def _payloads(self) -> npt.NDArray[np.intp]:
+        payloads = self._stored.payloads
+        inside = np.isin(payloads.field, self._stored.tensor_codes)
+        return np.flatnonzero((payloads.tensor == self._row) & inside)
+
+    def numpy(self) -> npt.NDArray[Any]:
+        """Read the elements.
+
+        Returns:
+            An array of the tensor's shape, not to be written to. Types that NumPy has not
+            (bfloat16, float8, 4-bit ...) come as ml_dtypes; strings as objects.
+
+        Raises:
+            UnsupportedModelError: Shape and bytes disagree: the model is malformed, though stored.
+            IntegrityError: The file is damaged.
+        """
+        external = self._stored.external.get(self._row)
+        if external is not None:
+            document, stop = self._external_range(external)
+            return self._from_bytes(document.render(external.offset, stop))
+        payloads = self._payloads
+        if len(payloads) == 1:
+            index = int(payloads[0])
+            item = self._stored.manifest.schema.fields[
+                int(self._stored.payloads.field[index])
+            ][1]
+            if item.name == "raw_data":
+                return self._from_bytes(self._stored.wire_range(index, 0, int(self._stored.payloads.nbytes[index])))
+        return self._from_proto()
+
+    def _external_range(self, external: ExternalTensor) -> tuple[Document, int]:
+        document = self._stored.files[external.location]
+        if external.length is None:
+            return document, document.nbytes
+        return document, external.offset + external.length
+
+    def _from_bytes(self, data: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
+        """Give raw bytes the tensor's type and shape."""
+        element = ELEMENT_TYPES.get(self._number)
+        if element is None or not element.bits or element.bits % 8:
+            return self._to_array(raw_data=data.tobytes())
+        dtype = _dtype(element.numpy)
+        if len(data) != self.size * dtype.itemsize:
+            raise UnsupportedModelError(
+                f"tensor {self.name!r}: its shape {list(self.shape)} needs "
+                f"{self.size * dtype.itemsize} bytes, it has {len(data)}; the model is malformed"
+            )
+        return data.view(dtype).reshape(self.shape)
+
+    def _from_proto(self) -> npt.NDArray[Any]:
+        """Let onnx interpret the typed fields."""
+        fields: dict[str, Any] = {}
+        for index in self._payloads.tolist():
+            item = self._stored.manifest.schema.fields[int(self._stored.payloads.field[index])][1]
+            values = self._stored.values(index)
+            if item.name == "raw_data":
+                fields[item.name] = values.tobytes()
+            elif item.dtype.kind == "f":
+                fields[item.name] = values.view(item.dtype)
+            else:
+                fields[item.name] = values.astype(item.dtype)
+        table = self._stored.table(TENSOR)
+        texts = table.columns.get("string_data") if table else None
+        if texts is not None:
+            first, last = texts.offsets[0][self._row : self._row + 2].tolist()
+            edges = texts.offsets[1][first : last + 1].tolist()
+            data = texts.values.tobytes()
+            if last > first:
+                fields["string_data"] = [
+                    data[a:b] for a, b in zip(edges[:-1], edges[1:], strict=True)
+                ]
+        return self._to_array(**fields)
+
+    def _to_array(self, **fields: Any) -> npt.NDArray[Any]:
+        from onnx import TensorProto, numpy_helper  # noqa: PLC0415  (0.2 s, seldom needed)
+
+        proto = TensorProto(dims=self.shape, data_type=self._number, **fields)
+        try:
+            return np.asarray(numpy_helper.to_array(proto))
+        except (TypeError, ValueError, KeyError) as error:
+            raise UnsupportedModelError(
+                f"tensor {self.name!r} ({self.data_type}, shape {list(self.shape)}): {error}; "
+                "the model is malformed"
+            ) from error
+
+
+def _dtype(name: str) -> np.dtype[Any]:
+    try:
+        return np.dtype(name)
+    except TypeError:
+        import ml_dtypes  # noqa: PLC0415  (types that NumPy has not)
+
+        return np.dtype(getattr(ml_dtypes, name))
+
+
+class Tensors(Mapping[str, Tensor]):
+    """The initializers of a model by name, those of the main graph before those of subgraphs."""
+
+    def __init__(self, stored: StoredModel, main_graph: int) -> None:
+        """List the names.
+
+        Args:
+            stored: The model.
+            main_graph: Row of its graph in the table of GraphProto.
+        """
+        self._stored = stored
+        table = stored.table(TENSOR)
+        self._rows: dict[str, int] = {}
+        if table is None or "name" not in table.columns:
+            return
+        code = stored.manifest.schema["GraphProto"].by_name["initializer"].code
+        rows = np.flatnonzero(table.parent_field == code)
+        rows = rows[np.argsort(table.parent[rows] != np.uint64(max(main_graph, 0)), kind="stable")]
+        names = table.columns["name"]
+        for row in rows.tolist():
+            self._rows.setdefault(names.text(row), row)
+
+    def __getitem__(self, name: str) -> Tensor:
+        """Return a tensor by name."""
+        if name not in self._rows:
+            raise KeyError(f"no initializer {name!r} in {self._stored.where}")
+        return Tensor(self._stored, self._rows[name])
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the names."""
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        """Return the number of initializers."""
+        return len(self._rows)
+
+
+class Model:
+    """A model in a ROOT file; a context manager.
+
+    Reads tables and tensors when they are asked for. Not to be used from several threads at once.
+    """
+
+    def __init__(self, stored: StoredModel) -> None:
+        """Wrap an open model; `onnxroot.open` is the way to get one."""
+        self._stored = stored
+
+    def __enter__(self) -> Model:
+        """Return the model."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the file."""
+        self.close()
+
+    def __repr__(self) -> str:
+        """Return the address."""
+        return f"<Model {self.address}>"
+
+    def close(self) -> None:
+        """Close the ROOT file."""
+        self._stored.file.close()
+
+    @property
+    def address(self) -> str:
+        """Where the model is: ``file.root:directory``."""
+        return self._stored.where
+
+    @property
+    def manifest(self) -> Manifest:
+        """What was recorded when it was written: digests, sizes, provenance, metadata."""
+        return self._stored.manifest
+
+    # --- the whole model -----------------------------------------------------------------------
+
+    def to_bytes(self) -> bytes:
+        """Return the ONNX file, checked against its SHA-256.
+
+        Raises:
+            IntegrityError: The bytes are not those that were stored.
+        """
+        out = io.BytesIO()
+        self._stored.copy(self._stored.document(), out)
+        return out.getvalue()
+
+    def to_proto(self) -> onnx.ModelProto:
+        """Return the model as onnx's own class; external data stay external."""
+        import onnx  # noqa: PLC0415  (0.2 s that other readers need not spend)
+
+        return onnx.ModelProto.FromString(self.to_bytes())
+
+    def save(
+        self, path: str | os.PathLike[str], *, replace: bool = False, embed: bool = False
+    ) -> None:
+        """Write the ONNX file, and its external files beside it, exactly as they were.
+
+        Args:
+            path: The ONNX file.
+            replace: Overwrite files that exist.
+            embed: Write one file instead, with external tensors inside: other bytes, same model.
+
+        Raises:
+            ModelExistsError: A file exists.
+            IntegrityError: The bytes are not those that were stored.
+            UnsupportedModelError: An external file would lie outside the folder, or the embedded
+                file would pass 2 GiB.
+        """
+        target = Path(path)
+        files = [] if embed else list(self.manifest.external_files)
+        places = [target.parent / relative_path(f.location, "") for f in files]
+        for place in [target, *places]:
+            if not replace and os.path.lexists(place):
+                raise ModelExistsError(f"{place} exists; choose another name or replace it")
+            _refuse_links(target.parent, place)
+        with _all_or_nothing() as new:
+            for file, place in zip(files, places, strict=True):
+                with new(place) as out:
+                    self._stored.copy(self._stored.files[file.location], out, file.location)
+            with new(target) as out:
+                if embed and self.manifest.external_files:
+                    for window in self._embedded().windows():
+                        out.write(memoryview(window))
+                else:
+                    self._stored.copy(self._stored.document(), out)
+
+    def session(self, **options: Any) -> onnxruntime.InferenceSession:
+        """Return an onnxruntime session on the model; no file is written.
+
+        Args:
+            options: For ``onnxruntime.InferenceSession``, such as ``providers``.
+
+        Raises:
+            MissingDependencyError: onnxruntime is not installed.
+        """
+        try:
+            import onnxruntime  # noqa: PLC0415  (optional)
+        except ImportError as error:
+            raise MissingDependencyError(
+                "a session needs onnxruntime: pip install 'onnxroot[runtime]'"
+            ) from error
+        if self.manifest.external_files:
+            data = b"".join(window.tobytes() for window in self._embedded().windows())
+        else:
+            data = self.to_bytes()
+        return onnxruntime.InferenceSession(data, **options)
+
+    def _embedded(self) -> Document:
+        return embed(self._stored.tables(), self._stored, self._stored.files)
+
+    # --- its parts -----------------------------------------------------------------------------
+
+    @cached_property
+    def tensors(self) -> Tensors:
+        """The initializers by name; reading one reads that tensor's pages alone."""
+        return Tensors(self._stored, self._main_graph)
+
+    @property
+    def inputs(self) -> list[Value]:
+        """The inputs of the main graph, initializers among them included."""
+        return self._values("input")
+
+    @property
+    def outputs(self) -> list[Value]:
+        """The outputs of the main graph."""
+        return self._values("output")
+
+    @cached_property
+    def opset_imports(self) -> dict[str, int]:
+        """Version of each operator set the model imports, by domain."""
+        pairs = self._children("OperatorSetIdProto", ROOT_MESSAGE, "opset_import", 0)
+        return {
+            str(self._cell("OperatorSetIdProto", "domain", row) or ""): int(
+                self._cell("OperatorSetIdProto", "version", row) or 0
+            )
+            for row in pairs.tolist()
+        }
+
+    @cached_property
+    def metadata(self) -> dict[str, str]:
+        """The model's own ``metadata_props``."""
+        rows = self._children("StringStringEntryProto", ROOT_MESSAGE, "metadata_props", 0)
+        return {
+            str(self._cell("StringStringEntryProto", "key", row) or ""): str(
+                self._cell("StringStringEntryProto", "value", row) or ""
+            )
+            for row in rows.tolist()
+        }
+
+    @cached_property
+    def nodes(self) -> ak.Array:
+        """The nodes of the main graph in order, as an awkward array of records.
+
+        Fields: ``name``, ``op_type``, ``domain``, ``overload`` (strings), ``input``, ``output``
+        (lists of strings); those that no node has are empty.
+        """
+        import awkward as ak  # noqa: PLC0415  (0.3 s that other readers need not spend)
+
+        rows = self._children("NodeProto", "GraphProto", "node", self._main_graph)
+        table = self._stored.table("NodeProto")
+        columns: dict[str, Any] = {}
+        for name in ("name", "op_type", "domain", "overload", "input", "output"):
+            column = table.columns.get(name) if table else None
+            if column is None:
+                is_list = name in {"input", "output"}
+                columns[name] = ak.Array([[""][:0] if is_list else ""] * len(rows))
+                continue
+            char = ak.contents.NumpyArray(column.values, parameters={"__array__": "char"})
+            content: Any = ak.contents.ListOffsetArray(
+                ak.index.Index64(column.offsets[-1]), char, parameters={"__array__": "string"}
+            )
+            for offsets in column.offsets[:-1]:
+                content = ak.contents.ListOffsetArray(ak.index.Index64(offsets), content)
+            columns[name] = ak.Array(content)[rows]
+        return ak.zip(columns, depth_limit=1)
+
+    def property_of_model(self, name: str) -> str | int | None:
+        """Return a scalar field of ModelProto, such as ``producer_name``, or None."""
+        return self._cell(ROOT_MESSAGE, name, 0)
+
+    @cached_property
+    def _main_graph(self) -> int:
+        rows = self._children("GraphProto", ROOT_MESSAGE, "graph", 0)
+        return int(rows[0]) if len(rows) else -1
+
+    def _children(self, name: str, holder: str, field: str, row: int) -> npt.NDArray[np.intp]:
+        """Return the rows of the messages that a field of one message holds."""
+        table = self._stored.table(name)
+        if table is None or row < 0:
+            return np.empty(0, np.intp)
+        code = self.manifest.schema[holder].by_name[field].code
+        return np.flatnonzero((table.parent_field == code) & (table.parent == np.uint64(row)))
+
+    def _cell(self, name: str, field: str, row: int) -> str | int | None:
+        """Return one value of a scalar or string column, None where it is absent."""
+        table = self._stored.table(name)
+        if table is None or field not in table.columns:
+            return None
+        kind = self.manifest.schema[name]
+        bit = np.uint64(kind.optional.index(kind.by_name[field]))
+        if not int(table.presence[row] >> bit) & 1:
+            return None
+        column = table.columns[field]
+        return column.text(row) if column.is_text else int(column.values[row])
+
+    def _values(self, field: str) -> list[Value]:
+        rows = self._children("ValueInfoProto", "GraphProto", field, self._main_graph)
+        return [self._value(row) for row in rows.tolist()]
+
+    def _value(self, row: int) -> Value:
+        name = str(self._cell("ValueInfoProto", "name", row) or "")
+        for kind in self._children("TypeProto", "ValueInfoProto", "type", row).tolist():
+            return Value(name, *self._type(kind))
+        return Value(name, "", None)
+
+    def _type(self, row: int) -> tuple[str, tuple[int | str | None, ...] | None]:
+        for field in ("tensor_type", "sparse_tensor_type"):
+            message = self.manifest.schema["TypeProto"].by_name[field].type
+            for tensor in self._children(message, "TypeProto", field, row).tolist():
+                number = int(self._cell(message, "elem_type", tensor) or 0)
+                element = ELEMENT_TYPES.get(number)
+                text = element.name if element else f"data_type {number}"
+                sparse = "sparse " if field == "sparse_tensor_type" else ""
+                return sparse + text, self._shape(message, tensor)
+        for item in self.manifest.schema["TypeProto"].fields:
+            if item.is_message and len(self._children(item.type, "TypeProto", item.name, row)):
+                return item.name.removesuffix("_type"), None
+        return "", None
+
+    def _shape(self, message: str, row: int) -> tuple[int | str | None, ...] | None:
+        for shape in self._children("TensorShapeProto", message, "shape", row).tolist():
+            dims = "TensorShapeProto_Dimension"
+            rows = self._children(dims, "TensorShapeProto", "dim", shape)
+            return tuple(
+                value if (value := self._cell(dims, "dim_value", d)) is not None
+                else self._cell(dims, "dim_param", d)
+                for d in rows.tolist()
+            )
+        return None
+
+
+def _refuse_links(folder: Path, place: Path) -> None:
+    """Refuse to write through a symbolic link below the folder."""
+    for parent in place.relative_to(folder).parents:
+        if (folder / parent).is_symlink() and str(parent) != ".":
+            raise UnsupportedModelError(
+                f"{folder / parent} is a symbolic link: external files are not written through it"
+            )
+
+
+@contextmanager
+def _all_or_nothing() -> Iterator[Any]:
+    """Yield a function that opens new files; they get their names once all are written."""
+    pending: list[tuple[str, Path]] = []
+
+    @contextmanager
+    def new(place: Path) -> Iterator[io.BufferedIOBase]:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{place.name}.", suffix=".tmp", dir=place.parent)
+        pending.append((name, place))
+        with os.fdopen(handle, "wb") as out:
+            yield out
+            out.flush()
+            os.fsync(out.fileno())
+
+    try:
+        yield new
+        for name, place in pending:
+            _give_usual_mode(name)
+            Path(name).replace(place)
+    except BaseException:
+        for name, _ in pending:
+            Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _give_usual_mode(name: str) -> None:
+    """Give a temporary file the permissions a new file gets."""
+    mask = os.umask(0)
+    os.umask(mask)
+    Path(name).chmod(0o666 & ~mask)
