@@ -60,6 +60,8 @@ class RootFile:
             FormatError: It is not a ROOT file.
         """
         self.path = path
+        self._directories: dict[str, Any] = {}
+        self._names: dict[str, frozenset[str]] = {}
         _check_magic(path)
         with _translated(path):
             self._file = uproot.open(
@@ -100,8 +102,36 @@ class RootFile:
 
     def has(self, key: str) -> bool:
         """Return whether there is an object or a directory of that name."""
+        head, _, tail = key.rpartition("/")
+        return not key or tail in self._keys(head)
+
+    def _open_directory(self, directory: str) -> Any:
+        """Return uproot's directory, read once; None if there is none."""
+        if directory not in self._directories:
+            found = None
+            with _translated(self.path):
+                if not directory:
+                    found = self._file
+                elif self.has(directory):
+                    found = self._file[directory]
+            is_directory = isinstance(found, uproot.ReadOnlyDirectory)
+            self._directories[directory] = found if is_directory else None
+        return self._directories[directory]
+
+    def _keys(self, directory: str) -> frozenset[str]:
+        """Return the names in a directory; none if there is no such directory."""
+        found = self._open_directory(directory)
         with _translated(self.path):
-            return not key or key in self._file
+            return frozenset(found.keys(recursive=False, cycle=False) if found else ())
+
+    def _get(self, directory: str, name: str) -> Any:
+        """Return an object of a directory, or None."""
+        head, _, tail = f"{directory}/{name}".strip("/").rpartition("/")
+        found = self._open_directory(head)
+        if found is None or tail not in self._names.setdefault(head, self._keys(head)):
+            return None
+        with _translated(f"{self.path}:{head}/{tail}"):
+            return found[tail]
 
     def holds_only(self, directory: str) -> bool:
         """Return whether everything in the file is within that directory."""
@@ -116,20 +146,26 @@ class RootFile:
         Raises:
             ModelNotFoundError: There is none.
         """
-        key = f"{directory}/{MANIFEST}" if directory else MANIFEST
-        with _translated(self.path):
-            if key not in self._file:
-                raise ModelNotFoundError(f"{self.path}: no model at {directory!r}")
-            return str(self._file[key])
+        text = self._get(directory, MANIFEST)
+        if text is None:
+            raise ModelNotFoundError(f"{self.path}: no model at {directory!r}")
+        return str(text)
 
     def table(self, directory: str, name: str, info: TableInfo) -> TableReader:
-        """Open one RNTuple of a model."""
+        """Open one RNTuple of a model.
+
+        Raises:
+            FormatError: It is missing, or no RNTuple.
+            IntegrityError: It has other rows or clusters than the manifest says.
+        """
         where = f"{self.path}:{directory}/{name}"
+        ntuple = self._get(directory, name)
+        if ntuple is None:
+            raise FormatError(f"{where}: the manifest lists it, but it is not in the file")
+        if not isinstance(ntuple, uproot.behaviors.RNTuple.RNTuple):
+            raise FormatError(f"{where}: is no RNTuple")
         with _translated(where):
-            key = f"{directory}/{name}" if directory else name
-            if key not in self._file:
-                raise FormatError(f"{where}: the manifest lists it, but it is not in the file")
-            return TableReader(self._file[key], where, info)
+            return TableReader(ntuple, where, info)
 
 
 def _check_magic(path: str) -> None:

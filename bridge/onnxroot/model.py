@@ -275,6 +275,11 @@ class Model:
         return self._stored.where
 
     @property
+    def path(self) -> str:
+        """The ROOT file."""
+        return self._stored.file.path
+
+    @property
     def manifest(self) -> Manifest:
         """What was recorded when it was written: digests, sizes, provenance, metadata."""
         return self._stored.manifest
@@ -421,9 +426,17 @@ class Model:
             columns[name] = ak.Array(content)[rows]
         return ak.zip(columns, depth_limit=1)
 
-    def property_of_model(self, name: str) -> str | int | None:
-        """Return a scalar field of ModelProto, such as ``producer_name``, or None."""
-        return self._cell(ROOT_MESSAGE, name, 0)
+    @property
+    def producer(self) -> str:
+        """Name and version of the program that made the model; empty where it gives none."""
+        parts = [self._cell(ROOT_MESSAGE, f"producer_{part}", 0) for part in ("name", "version")]
+        return " ".join(str(part) for part in parts if part)
+
+    @property
+    def ir_version(self) -> int | None:
+        """The ONNX IR version, or None where the model gives none."""
+        value = self._cell(ROOT_MESSAGE, "ir_version", 0)
+        return None if value is None else int(value)
 
     @cached_property
     def _main_graph(self) -> int:
