@@ -194,7 +194,7 @@ def _decode(
         while done < wanted:
             a, b = varint_windows(array, position, min(stop, position + _WINDOW + 10), _WINDOW)[0]
             if b < stop:
-                b = a + int(np.flatnonzero(array[a:b] < 0x80)[-1]) + 1  # noqa: PLR2004
+                b = a + int(np.flatnonzero(array[a:b] < 0x80)[-1]) + 1
             wire, widths = read_varint_stream(array[a:b])
             n = min(len(wire), wanted - done)
             values[done : done + n] = from_wire(item, wire[:n]).astype(values.dtype)

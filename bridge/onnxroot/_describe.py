@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-import os
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -43,7 +43,7 @@ def describe(model: Model) -> dict[str, Any]:
     return {
         **summarise(model),
         "sha256": manifest.sha256,
-        "file_nbytes": os.path.getsize(model.path),
+        "file_nbytes": Path(model.path).stat().st_size,
         "ir_version": model.ir_version,
         "opset_imports": model.opset_imports,
         "inputs": [str(value) for value in model.inputs],
@@ -63,7 +63,7 @@ def describe(model: Model) -> dict[str, Any]:
 
 def readable(nbytes: int) -> str:
     """Return a size as people read it: ``1.5 MB``."""
-    if nbytes < 1000:  # noqa: PLR2004
+    if nbytes < 1000:
         return f"{nbytes} B"
     power = min(int(math.log10(nbytes) // 3), 4)
     return f"{nbytes / 1000**power:.1f} {' kMGT'[power]}B"

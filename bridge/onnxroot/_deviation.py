@@ -75,8 +75,9 @@ class _Pieces:
         """Return what is left when byte ranges (begin, end) of the file are taken out."""
         begin, end = ranges
         cuts = np.unique(np.concatenate([begin, end]))
-        inside = np.searchsorted(cuts, self.start, "right"), np.searchsorted(
-            cuts, self.start + self.length, "left"
+        inside = (
+            np.searchsorted(cuts, self.start, "right"),
+            np.searchsorted(cuts, self.start + self.length, "left"),
         )
         extra = inside[1] - inside[0]
         which = np.repeat(np.arange(len(self.start)), extra + 1)
@@ -154,7 +155,8 @@ class _Shift:
 
     def __call__(self, record: I64) -> I64:
         """Add the payloads of all records that begin before these."""
-        return record + self._before[np.searchsorted(self._record, record, "left")]
+        shifted: I64 = record + self._before[np.searchsorted(self._record, record, "left")]
+        return shifted
 
 
 def _records(tables: Tables, layout: Layout, one: Trace) -> I64:

@@ -119,9 +119,11 @@ class Edits:
             raise FormatError("the deviation is damaged: its arrays differ in length")
         if any(np.any(array > np.uint64(2**62)) for array in numbers):
             raise FormatError("the deviation is damaged: a number is too large")
-        start, nbytes, literal_nbytes = (array.astype(np.int64) for array in numbers)
-        edits = cls(start, nbytes, literal_nbytes, fields[3])
-        if np.any(start + nbytes > source_nbytes) or literal_nbytes.sum() != len(edits.literals):
+        copy_start, copy_nbytes, literal_nbytes = (array.astype(np.int64) for array in numbers)
+        edits = cls(copy_start, copy_nbytes, literal_nbytes, fields[3])
+        if np.any(copy_start + copy_nbytes > source_nbytes) or literal_nbytes.sum() != len(
+            edits.literals
+        ):
             raise FormatError("the deviation is damaged: it copies bytes that are not there")
         return edits
 

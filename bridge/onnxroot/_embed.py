@@ -148,7 +148,10 @@ def _select(table: Table, rows: Rows) -> Table:
     """Return some rows of a table whose columns are strings."""
     columns = {}
     for name, column in table.columns.items():
-        texts = [column.values[a:b] for a, b in zip(column.offsets[0][rows], column.offsets[0][rows + 1], strict=True)]
+        texts = [
+            column.values[a:b]
+            for a, b in zip(column.offsets[0][rows], column.offsets[0][rows + 1], strict=True)
+        ]
         offsets = np.cumsum([0, *map(len, texts)])
         values = np.concatenate([np.empty(0, np.uint8), *texts])
         columns[name] = Column((offsets,), values, is_text=True)

@@ -93,7 +93,7 @@ def _tensor(row: int, names: Column | None, entries: dict[str, str]) -> External
 
 
 def _number(name: str, key: str, text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 19):  # noqa: PLR2004
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
         raise FormatError(f"tensor {name!r}: external {key} is {text!r}, expected a byte count")
     return int(text)
 
@@ -129,21 +129,20 @@ def inside(folder: Path, location: str) -> Path:
     Raises:
         UnsupportedModelError: It is missing, reached through a link, or not a regular file.
     """
-    path = folder
-    for part in PurePosixPath(location).parts:
-        path = path / part
-        try:
-            status = path.lstat()
-        except OSError as error:
+    path = folder / location
+    for place in [*reversed(path.parents[: len(PurePosixPath(location).parts) - 1]), path]:
+        if place.is_symlink():
             raise UnsupportedModelError(
-                f"external file {location!r} not found in {folder}: {error.strerror}; "
-                "put it beside the model"
-            ) from error
-        if stat.S_ISLNK(status.st_mode):
-            raise UnsupportedModelError(
-                f"external file {location!r}: {path} is a symbolic link, which could lead out of "
+                f"external file {location!r}: {place} is a symbolic link, which could lead out of "
                 "the folder; replace it by the file"
             )
+    try:
+        status = path.lstat()
+    except OSError as error:
+        raise UnsupportedModelError(
+            f"external file {location!r} not found in {folder}: {error.strerror}; "
+            "put it beside the model"
+        ) from error
     if not stat.S_ISREG(status.st_mode):
         raise UnsupportedModelError(f"external file {location!r}: {path} is not a regular file")
     if status.st_nlink > 1:
@@ -212,9 +211,7 @@ def attach(
     return tables, files
 
 
-def _segments(
-    location: str, data: U8, tensors: list[ExternalTensor]
-) -> list[tuple[int, int, int]]:
+def _segments(location: str, data: U8, tensors: list[ExternalTensor]) -> list[tuple[int, int, int]]:
     """Cut a file into (start, stop, tensor row or -1), without holes."""
     ranges = []
     for tensor in tensors:
@@ -277,7 +274,11 @@ def _tabulate(
         tensor=tensor,
     )
     spans = Spans(
-        row=index, buffer=buffer, start=start, nbytes=stop - start, storage=storage,
+        row=index,
+        buffer=buffer,
+        start=start,
+        nbytes=stop - start,
+        storage=storage,
         n_values=n_values,
     )
     return {EXTERNAL_SEGMENT: table}, payloads, spans

@@ -15,7 +15,6 @@ import numpy.typing as npt
 
 from onnxroot._edits import Edits
 from onnxroot._layout import (
-    Layout,
     Placed,
     element_sizes,
     lay_out,
@@ -97,7 +96,7 @@ class Document:
             yield self.render(start, min(start + nbytes, self.nbytes))
 
     def render(self, start: int, stop: int) -> U8:
-        """Return bytes `start` to `stop` of the file, as a new array or a view not to be written."""
+        """Return bytes `start` to `stop` of the file: a new array, or a view not to be written."""
         if self._edits is None:
             return self.render_canonical(start, stop)
         edits = self._edits
@@ -291,7 +290,11 @@ def _write_values(out: U8, item: Field, values: npt.NDArray[np.generic], start: 
 def _write_repeated(out: U8, item: Field, column: Column | None, start: I64, hole: I64) -> I64:
     """Write a repeated field of all rows; return where each row's own bytes end."""
     if column is None:
-        counts, inline, elements = np.zeros(len(start), np.int64), np.zeros(len(start), np.int64), None
+        counts, inline, elements = (
+            np.zeros(len(start), np.int64),
+            np.zeros(len(start), np.int64),
+            None,
+        )
     else:
         counts = np.diff(column.offsets[0])
         elements = element_sizes(item, column)

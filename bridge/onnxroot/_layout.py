@@ -128,7 +128,7 @@ def tag_of(item: Field) -> npt.NDArray[np.uint8]:
     """Return the bytes of the tag in front of the field's canonical records: uint8, (1 to 5,)."""
     tag = item.number << 3 | item.record_type
     out = []
-    while tag >= 0x80:  # noqa: PLR2004
+    while tag >= 0x80:
         out.append(tag & 0x7F | 0x80)
         tag >>= 7
     return np.array([*out, tag], np.uint8)
@@ -136,8 +136,9 @@ def tag_of(item: Field) -> npt.NDArray[np.uint8]:
 
 def present(tables: Tables, name: str, item: Field) -> npt.NDArray[np.bool_]:
     """Return which rows hold an optional scalar field: bool, shape (n_rows,)."""
-    bit = np.uint64(tables.schema[name].optional.index(item))
-    return (tables.tables[name].presence >> bit) & np.uint64(1) == 1
+    bit = np.uint64(1) << np.uint64(tables.schema[name].optional.index(item))
+    held: npt.NDArray[np.bool_] = (tables.tables[name].presence & bit) != 0
+    return held
 
 
 def text_lengths(column: Column) -> I64:
@@ -168,17 +169,17 @@ def _measure(tables: Tables, name: str, table: Table) -> Placed:
         column = table.columns.get(item.name)
         if here.size:
             holes[item.name] = here
-        if item.label == "optional":
-            is_there = present(tables, name, item)
-            if not is_there.any():
-                _refuse_orphans(name, item, here)
-                continue
-        elif column is None and not here.size:
-            continue
         hole = _hole_sizes(tables.payloads, here, table.n_rows, name, item)
         if item.label == "optional":
+            is_there = present(tables, name, item)
+            orphans = np.count_nonzero(~is_there[tables.payloads.row[here]])
+            if orphans:
+                raise FormatError(f"{name}.{item.name}: {orphans} payloads of rows without it")
+            if not is_there.any():
+                continue
             fields = np.where(is_there, _optional_sizes(name, item, column, hole), 0)
-            _refuse_orphans(name, item, here[~is_there[tables.payloads.row[here]]])
+        elif column is None and not here.size:
+            continue
         else:
             fields = _repeated_sizes(item, column, hole)
         sizes[item.name] = fields
@@ -188,14 +189,11 @@ def _measure(tables: Tables, name: str, table: Table) -> Placed:
     return Placed(size, skeleton, start, start.copy(), {}, sizes, holes)
 
 
-def _refuse_orphans(name: str, item: Field, payloads: Rows) -> None:
-    if payloads.size:
-        raise FormatError(f"{name}.{item.name}: values in {payloads.size} rows that have none")
-
-
 def _hole_sizes(payloads: Payloads, here: Rows, n_rows: int, name: str, item: Field) -> I64:
     """Return the payload bytes of each row: int64, shape (n_rows,)."""
     out = np.zeros(n_rows, np.int64)
+    if not here.size:
+        return out
     rows = payloads.row[here]
     if np.any((rows < 0) | (rows >= n_rows)) or len(np.unique(rows)) < len(rows):
         raise FormatError(f"{name}.{item.name}: payloads belong to rows that don't exist, or twice")

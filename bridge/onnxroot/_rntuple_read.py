@@ -46,6 +46,7 @@ __all__ = [
 
 I64 = npt.NDArray[np.int64]
 
+
 class RootFile:
     """A ROOT file open for reading; a context manager."""
 
@@ -224,9 +225,7 @@ class TableReader:
                 if merged
                 else "the file is damaged"
             )
-            raise IntegrityError(
-                f"{where}: {n_rows} rows, the manifest says {info.n_rows}; {hint}"
-            )
+            raise IntegrityError(f"{where}: {n_rows} rows, the manifest says {info.n_rows}; {hint}")
         n_clusters = len(ntuple.page_link_list)
         if n_clusters != len(info.digests):
             raise IntegrityError(
@@ -319,9 +318,7 @@ def _physical_columns(ntuple: Any) -> dict[str, list[int]]:
     return top
 
 
-def message_table(
-    reader: TableReader, kind: MessageType
-) -> tuple[Table, bytes]:
+def message_table(reader: TableReader, kind: MessageType) -> tuple[Table, bytes]:
     """Read the table of one message type.
 
     Returns:
@@ -400,7 +397,9 @@ def payload_table(reader: TableReader) -> Payloads:
 class ValueReader:
     """The values of one storage of a model, read a cluster at a time."""
 
-    def __init__(self, file: RootFile, directory: str, manifest: Manifest, storage: Storage) -> None:
+    def __init__(
+        self, file: RootFile, directory: str, manifest: Manifest, storage: Storage
+    ) -> None:
         """Open the storage's RNTuple.
 
         Raises:
@@ -439,4 +438,6 @@ class ValueReader:
 
 def tables_in(manifest: Manifest) -> list[str]:
     """Return the names of the message tables that a manifest lists."""
-    return [name for name in manifest.tables if name in manifest.schema.messages and name != PAYLOAD]
+    return [
+        name for name in manifest.tables if name in manifest.schema.messages and name != PAYLOAD
+    ]

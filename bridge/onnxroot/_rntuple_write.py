@@ -82,9 +82,7 @@ class ModelWriter:
             OSError: The file can't be written.
         """
         self._compression = parse_compression(compression)
-        self._file = (
-            uproot.update(path) if update else uproot.recreate(path, compression=_METADATA)
-        )
+        self._file = uproot.update(path) if update else uproot.recreate(path, compression=_METADATA)
         self._directory = self._file.mkdir(directory)
         self._tables: dict[str, TableInfo] = {}
 
@@ -164,9 +162,7 @@ class ModelWriter:
             ntuple.extend(array)
             n_rows += len(array)
             digests.append(xxhash.xxh64(_bytes(values)).hexdigest())
-        self._tables[f"{TENSORS}/{storage.name}"] = TableInfo(
-            n_rows=n_rows, digests=tuple(digests)
-        )
+        self._tables[f"{TENSORS}/{storage.name}"] = TableInfo(n_rows=n_rows, digests=tuple(digests))
 
 
 def digest_column(digest: xxhash.xxh64, column: Column) -> None:
@@ -207,8 +203,6 @@ def _content(column: Column) -> ak.contents.Content:
     content: ak.contents.Content = ak.contents.NumpyArray(column.values, parameters=char)
     string = {"__array__": "string"} if column.is_text else None
     for offsets in reversed(column.offsets):
-        content = ak.contents.ListOffsetArray(
-            ak.index.Index64(offsets), content, parameters=string
-        )
+        content = ak.contents.ListOffsetArray(ak.index.Index64(offsets), content, parameters=string)
         string = None
     return content

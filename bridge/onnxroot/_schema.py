@@ -207,9 +207,7 @@ class Schema:
             made = []
             for number, field, kind, label, oneof in sorted(fields):
                 made.append(
-                    Field(
-                        name=field, number=number, type=kind, label=label, oneof=oneof, code=code
-                    )
+                    Field(name=field, number=number, type=kind, label=label, oneof=oneof, code=code)
                 )
                 code += 1
             messages[name] = MessageType(name, tuple(made))
@@ -256,10 +254,11 @@ def _name(descriptor: Descriptor) -> str:
 
 def _row(field: FieldDescriptor) -> tuple[int, str, str, str, str | None]:
     kind = _PROTOBUF_TYPES[field.type - 1]
+    message = field.message_type
     if kind == "group":
         raise FormatError(f"onnx field {field.full_name} is a group: this version can't store it")
-    if kind == "message":
-        kind = _name(field.message_type)
+    if message is not None:
+        kind = _name(message)
     packed = bool(field.has_options and field.GetOptions().packed)
     label = ("packed" if packed else "repeated") if _is_repeated(field) else "optional"
     oneof = field.containing_oneof.name if field.containing_oneof else None
@@ -270,4 +269,4 @@ def _is_repeated(field: FieldDescriptor) -> bool:
     """Protobuf 7 replaced `label`, which older versions only have, by `is_repeated`."""
     if hasattr(field, "is_repeated"):
         return bool(field.is_repeated)
-    return bool(field.label == field.LABEL_REPEATED)
+    return bool(field.label == field.LABEL_REPEATED)  # type: ignore[attr-defined]

@@ -7,6 +7,7 @@ message and field, without a copy where the file has them like that. `_chunks` c
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,6 @@ from onnxroot._schema import Field
 from onnxroot._wire import (
     FIXED32,
     FIXED64,
-    LEN,
     VARINT,
     Tokens,
     encode_varints,
@@ -179,13 +179,13 @@ def find_spans(
     return spans, copied
 
 
-def from_wire(item: Field, values: U64) -> npt.NDArray[np.generic]:
+def from_wire(item: Field, values: U64) -> npt.NDArray[Any]:
     """Return the column values that varints on the wire stand for, as protobuf reads them."""
     if item.type == "bool":
         return (values != 0).astype(np.uint8)
     if item.type in {"sint32", "sint64"}:
-        signed = (values >> np.uint64(1)).view(np.int64) ^ -(values & np.uint64(1)).view(np.int64)
-        return signed.astype(item.dtype)
+        sign = -(values & np.uint64(1)).view(np.int64)
+        return ((values >> np.uint64(1)).view(np.int64) ^ sign).astype(item.dtype)
     return values.astype(f"<u{item.dtype.itemsize}").view(item.dtype)
 
 
@@ -246,7 +246,7 @@ def _check_whole(data: U8, item: Field, tokens: Tokens, length: I64) -> None:
     if item.wire_type == VARINT:
         some = np.flatnonzero(length > 0)
         cut = np.zeros(len(length), np.bool_)
-        cut[some] = data[tokens.value_end[some] - 1] >= 0x80  # noqa: PLR2004
+        cut[some] = data[tokens.value_end[some] - 1] >= 0x80
     else:
         cut = length % item.dtype.itemsize != 0
     if np.any(cut):
@@ -290,10 +290,22 @@ def _note_copies(
     )
     for row, start, nbytes in picked:
         offset = 0 if row != previous else offset
-        if nbytes > 64:  # noqa: PLR2004  (shorter ones cost less as literals)
+        if nbytes > 64:
             copied.append(Span(row, start, start + nbytes, offset))
         offset += nbytes
         previous = row
+
+
+class _Counts:
+    """Number, smallest and largest of the values of payloads, and whether they are minimal.
+
+    Arrays of shape (n_payloads,). For uint64 fields smallest and largest are those of the values
+    seen as int64.
+    """
+
+    def __init__(self, n: int) -> None:
+        self.n_values, self.low, self.high = (np.zeros(n, np.int64) for _ in range(3))
+        self.minimal = np.ones(n, np.bool_)
 
 
 def _tighten(
@@ -317,50 +329,21 @@ def _tighten(
         copied: Gets what can be copied of the payloads that change.
 
     Returns:
-        Number, smallest and largest of the values: int64, shape (n,) each. For uint64 fields
-        smallest and largest are those of the values seen as int64.
+        Number, smallest and largest of the values: int64, shape (n,) each.
     """
-    n_values, low, high = (np.zeros(len(row), np.int64) for _ in range(3))
-    minimal = np.ones(len(row), np.bool_)
+    counts = _Counts(len(row))
     small = np.flatnonzero(nbytes <= _WINDOW)
     for number in np.unique(buffer[small]).tolist():
         here = small[buffer[small] == number]
         cuts = np.flatnonzero(np.diff(np.cumsum(nbytes[here]) // _WINDOW)) + 1
         for some in np.split(here, cuts):
-            if len(some):
-                _count_small(
-                    buffers.arrays[number], item, some, start, nbytes, n_values, low, high, minimal
-                )
+            _count_small(buffers.arrays[number], item, some, start, nbytes, counts)
     for i in np.flatnonzero(nbytes > _WINDOW).tolist():
         begin = int(start[i])
-        array = buffers.arrays[int(buffer[i])]
-        lows, highs = [], []
-        for a, b in varint_windows(array, begin, begin + int(nbytes[i]), _WINDOW):
-            values, widths = _read_checked(array[a:b], a)
-            numbers = from_wire(item, values)
-            minimal[i] &= not np.any(_altered(item, array[a:b], values, widths))
-            n_values[i] += len(values)
-            lows.append(int(numbers.astype(np.int64).min()))
-            highs.append(int(numbers.astype(np.int64).max()))
-        low[i], high[i] = min(lows), max(highs)
-    for i in np.flatnonzero(~minimal).tolist():
+        _count_large(buffers.arrays[int(buffer[i])], item, i, begin, begin + int(nbytes[i]), counts)
+    for i in np.flatnonzero(~counts.minimal).tolist():
         _rewrite(buffers, item, i, row, buffer, start, nbytes, copied)
-    return n_values, low, high
-
-
-def _altered(item: Field, stream: U8, values: U64, widths: I64) -> npt.NDArray[np.bool_]:
-    """Return which of the varints of a stream the canonical form writes in other bytes."""
-    wire = wire_values(item, from_wire(item, values))
-    too_wide = (widths == 10) & (stream[np.cumsum(widths) - 1] > 1)  # noqa: PLR2004
-    return (wire != values) | (varint_widths(wire) != widths) | too_wide
-
-
-def _read_checked(stream: U8, offset: int) -> tuple[U64, I64]:
-    try:
-        return read_varint_stream(stream)
-    except FormatError as error:
-        inside = error.offset or 0
-        raise FormatError("a packed varint is cut or too long", offset=offset + inside) from error
+    return counts.n_values, counts.low, counts.high
 
 
 def _count_small(
@@ -369,22 +352,47 @@ def _count_small(
     some: npt.NDArray[np.intp],
     start: I64,
     nbytes: I64,
-    n_values: I64,
-    low: I64,
-    high: I64,
-    minimal: npt.NDArray[np.bool_],
+    counts: _Counts,
 ) -> None:
-    """Do the counting of `_tighten` for payloads that fit one window together."""
+    """Count payloads that fit one window together."""
     stream = gather(array, start[some], nbytes[some])
     values, widths = _read_checked(stream, int(start[some[0]]))
-    numbers = from_wire(item, values)
-    ends = np.cumsum(widths)
-    first = np.searchsorted(ends - widths, exclusive_sum(nbytes[some]))
-    n_values[some] = np.diff(np.append(first, len(values)))
-    signed = numbers.astype(np.int64)
-    low[some] = np.minimum.reduceat(signed, first)
-    high[some] = np.maximum.reduceat(signed, first)
-    minimal[some] = ~np.logical_or.reduceat(_altered(item, stream, values, widths), first)
+    signed = from_wire(item, values).astype(np.int64)
+    first = np.searchsorted(np.cumsum(widths) - widths, exclusive_sum(nbytes[some]))
+    counts.n_values[some] = np.diff(np.append(first, len(values)))
+    counts.low[some] = np.minimum.reduceat(signed, first)
+    counts.high[some] = np.maximum.reduceat(signed, first)
+    altered = _altered(item, stream, values, widths)
+    counts.minimal[some] = ~np.logical_or.reduceat(altered, first)
+
+
+def _count_large(array: U8, item: Field, i: int, start: int, stop: int, counts: _Counts) -> None:
+    """Count one payload window by window."""
+    lows, highs = [], []
+    for a, b in varint_windows(array, start, stop, _WINDOW):
+        values, widths = _read_checked(array[a:b], a)
+        signed = from_wire(item, values).astype(np.int64)
+        counts.n_values[i] += len(values)
+        counts.minimal[i] &= not np.any(_altered(item, array[a:b], values, widths))
+        lows.append(int(signed.min()))
+        highs.append(int(signed.max()))
+    counts.low[i], counts.high[i] = min(lows), max(highs)
+
+
+def _altered(item: Field, stream: U8, values: U64, widths: I64) -> npt.NDArray[np.bool_]:
+    """Return which of the varints of a stream the canonical form writes in other bytes."""
+    wire = wire_values(item, from_wire(item, values))
+    too_wide = (widths == 10) & (stream[np.cumsum(widths) - 1] > 1)
+    altered: npt.NDArray[np.bool_] = (wire != values) | (varint_widths(wire) != widths) | too_wide
+    return altered
+
+
+def _read_checked(stream: U8, offset: int) -> tuple[U64, I64]:
+    try:
+        return read_varint_stream(stream)
+    except FormatError as error:
+        inside = error.offset or 0
+        raise FormatError("a packed varint is cut or too long", offset=offset + inside) from error
 
 
 def _rewrite(

@@ -66,7 +66,7 @@ class Trace:
     start: I64
     value_start: I64
     stop: I64
-    copied: list[Span] = field(default_factory=list)
+    copied: list[Span]
 
 
 @dataclass(slots=True)
@@ -170,9 +170,7 @@ class _Reader:
         rows = batch.row[tokens.message]
         tokens, rows = self._drop_overridden(kind, tokens, rows)
         first = np.searchsorted(batch.row, np.arange(n))
-        part = _Part(
-            batch.start[first], batch.parent, batch.parent_field, np.zeros(n, np.uint64)
-        )
+        part = _Part(batch.start[first], batch.parent, batch.parent_field, np.zeros(n, np.uint64))
         base = self.n_rows[kind.name]
         self.n_rows[kind.name] += n
         self.parts[kind.name].append(part)
@@ -192,9 +190,7 @@ class _Reader:
             else:
                 self._read_field(kind, item, part, found, at, base)
 
-    def _drop_overridden(
-        self, kind: MessageType, tokens: Tokens, rows: I64
-    ) -> tuple[Tokens, I64]:
+    def _drop_overridden(self, kind: MessageType, tokens: Tokens, rows: I64) -> tuple[Tokens, I64]:
         """Drop members of a oneof that a later, other member replaces."""
         for numbers in kind.oneofs:
             index = np.flatnonzero(np.isin(tokens.number, numbers))
@@ -214,9 +210,7 @@ class _Reader:
                 tokens, rows = tokens.select(np.flatnonzero(keep)), rows[keep]
         return tokens, rows
 
-    def _children(
-        self, item: Field, tokens: Tokens, rows: I64, base: int, holder: str
-    ) -> _Batch:
+    def _children(self, item: Field, tokens: Tokens, rows: I64, base: int, holder: str) -> _Batch:
         """Return the messages that a field holds as a batch of their own."""
         if item.is_repeated:
             child = np.arange(len(rows))
@@ -273,9 +267,7 @@ class _Reader:
         copied: list[Span] = []
         if np.any(length >= SPILL_NBYTES):
             large = np.flatnonzero(length[rows] >= SPILL_NBYTES)
-            copied = self._read_payload(
-                kind, item, part, tokens.select(large), rows[large], base
-            )
+            copied = self._read_payload(kind, item, part, tokens.select(large), rows[large], base)
             length[length >= SPILL_NBYTES] = 0
         part.texts[item.name] = start, length
         return copied
@@ -400,9 +392,7 @@ class _Reader:
             return np.argsort(spans.start, kind="stable")
         return np.argsort(payload_records(tables, lay_out(tables)), kind="stable")
 
-    def _assemble_table(
-        self, kind: MessageType, order: Rows, inverse: dict[str, Rows]
-    ) -> Table:
+    def _assemble_table(self, kind: MessageType, order: Rows, inverse: dict[str, Rows]) -> Table:
         parts = self.parts[kind.name]
         n = self.n_rows[kind.name]
         parent = np.concatenate([part.parent for part in parts])
@@ -430,11 +420,11 @@ class _Reader:
         name = item.name
         sizes = [len(part.presence) for part in parts]
         if any(name in part.scalars for part in parts):
-            values = [
+            scalars = [
                 part.scalars.get(name, np.zeros(size, item.dtype))
                 for part, size in zip(parts, sizes, strict=True)
             ]
-            return Column((), np.concatenate(values)[order])
+            return Column((), np.concatenate(scalars)[order])
         if any(name in part.texts for part in parts):
             pairs = [
                 part.texts.get(name, (np.zeros(size, np.int64),) * 2)

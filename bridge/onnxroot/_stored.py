@@ -169,7 +169,9 @@ class StoredModel:
             mine = [i for i, location in enumerate(locations) if location == file.location]
             if mine and mine != list(range(mine[0], mine[-1] + 1)):
                 raise FormatError(f"{where}: {file.location} is not in one piece")
-            nbytes = self.payloads.nbytes[first + mine[0] : first + mine[-1] + 1] if mine else rows[:0]
+            nbytes = (
+                self.payloads.nbytes[first + mine[0] : first + mine[-1] + 1] if mine else rows[:0]
+            )
             documents[file.location] = Document(
                 np.empty(0, np.uint8),
                 np.zeros(len(nbytes), np.int64),
@@ -200,9 +202,7 @@ class StoredModel:
     def tensor_names(self) -> Column:
         """Return the names of all tensors, by row."""
         self.table(TENSOR)
-        tables = Tables(
-            schema=self.manifest.schema, tables=self._tables, payloads=Payloads.empty()
-        )
+        tables = Tables(schema=self.manifest.schema, tables=self._tables, payloads=Payloads.empty())
         return tables.tensor_names()
 
     def copy(self, document: Document, out: BinaryIO | None, location: str = "") -> None:
@@ -305,9 +305,7 @@ class StoredModel:
         storage = int(payloads.storage[which[0]])
         first, n = self._first_value[which], payloads.n_values[which]
         runs = np.split(np.arange(len(which)), np.flatnonzero(first[1:] != (first + n)[:-1]) + 1)
-        parts = [
-            self._read(storage, int(first[r[0]]), int(first[r[-1]] + n[r[-1]])) for r in runs
-        ]
+        parts = [self._read(storage, int(first[r[0]]), int(first[r[-1]] + n[r[-1]])) for r in runs]
         values = parts[0] if len(parts) == 1 else np.concatenate(parts)
         item = self.manifest.schema.fields[code][1]
         if item.wire_type != VARINT:

@@ -329,7 +329,7 @@ def _name_of(source: _Source) -> str:
 def _provenance(source: _Source) -> dict[str, str]:
     """Return what made the model file; no local path."""
     versions = {name: version(name) for name in ("onnxroot", "onnx", "uproot")}
-    return {**versions, "source": source.name}
+    return {**versions, "file": source.name}
 
 
 # --- destinations ------------------------------------------------------------------------------
@@ -369,9 +369,7 @@ def _check_destination(address: Address, *, replace: bool) -> str:
 def _new_file(address: Address, existing: str) -> Iterator[str]:
     """Yield a temporary file beside the destination; it takes its place if all goes well."""
     target = Path(address.path)
-    handle, name = tempfile.mkstemp(
-        prefix=f".{target.name}.", suffix=".tmp", dir=target.parent or None
-    )
+    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
     os.close(handle)
     try:
         if existing == "add":

@@ -158,8 +158,11 @@ def _show(found: dict[str, Any]) -> None:
 
     console = Console(highlight=False)
     line("model", found["address"])
-    line("onnx", f"{readable(found['onnx_nbytes'])}, IR version {found['ir_version']}, "
-         f"by {found['producer'] or 'an unknown producer'}")
+    line(
+        "onnx",
+        f"{readable(found['onnx_nbytes'])}, IR version {found['ir_version']}, "
+        f"by {found['producer'] or 'an unknown producer'}",
+    )
     line("sha256", found["sha256"])
     opsets = [f"{name or 'ai.onnx'} {n}" for name, n in found["opset_imports"].items()]
     line("opsets", ", ".join(opsets) or "none")
@@ -170,9 +173,11 @@ def _show(found: dict[str, Any]) -> None:
     line("operators", f"{found['nodes']} nodes: {', '.join(operators)}" if operators else "none")
     for file in found["external_files"]:
         line("external", f"{file['location']}, {readable(file['nbytes'])}")
-    for key in ("model_metadata", "metadata", "provenance"):
+    for key, label in (("model_metadata", "metadata"), ("metadata", "note")):
         for name, value in found[key].items():
-            line("source" if key == "provenance" else "metadata", f"{name}: {value}")
+            line(label, f"{name}: {value}")
+    made = ", ".join(f"{name} {value}" for name, value in found["provenance"].items() if value)
+    line("written by", made)
     if not found["tensors"]:
         return
     line("parameters", f"{found['parameters']} in {len(found['tensors'])} tensors")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import math
 import os
 import tempfile
@@ -22,8 +23,8 @@ from onnxroot._embed import embed
 from onnxroot._external import ExternalTensor, relative_path
 from onnxroot._join import Document
 from onnxroot._manifest import Manifest
-from onnxroot._stored import StoredModel
 from onnxroot._spec import ROOT_MESSAGE, TENSOR
+from onnxroot._stored import StoredModel
 from onnxroot.errors import (
     MissingDependencyError,
     ModelExistsError,
@@ -94,8 +95,8 @@ class Tensor:
 
     @property
     def size(self) -> int:
-        """Number of elements, by its shape."""
-        return math.prod(self.shape)
+        """Number of elements by its shape; 0 where a (malformed) dimension is negative."""
+        return math.prod(self.shape) if all(dim >= 0 for dim in self.shape) else 0
 
     @property
     def nbytes(self) -> int:
@@ -129,11 +130,11 @@ class Tensor:
         payloads = self._payloads
         if len(payloads) == 1:
             index = int(payloads[0])
-            item = self._stored.manifest.schema.fields[
-                int(self._stored.payloads.field[index])
-            ][1]
+            item = self._stored.manifest.schema.fields[int(self._stored.payloads.field[index])][1]
             if item.name == "raw_data":
-                return self._from_bytes(self._stored.wire_range(index, 0, int(self._stored.payloads.nbytes[index])))
+                return self._from_bytes(
+                    self._stored.wire_range(index, 0, int(self._stored.payloads.nbytes[index]))
+                )
         return self._from_proto()
 
     def _external_range(self, external: ExternalTensor) -> tuple[Document, int]:
@@ -174,9 +175,7 @@ class Tensor:
             edges = texts.offsets[1][first : last + 1].tolist()
             data = texts.values.tobytes()
             if last > first:
-                fields["string_data"] = [
-                    data[a:b] for a, b in zip(edges[:-1], edges[1:], strict=True)
-                ]
+                fields["string_data"] = [data[a:b] for a, b in itertools.pairwise(edges)]
         return self._to_array(**fields)
 
     def _to_array(self, **fields: Any) -> npt.NDArray[Any]:
@@ -198,7 +197,8 @@ def _dtype(name: str) -> np.dtype[Any]:
     except TypeError:
         import ml_dtypes  # noqa: PLC0415  (types that NumPy has not)
 
-        return np.dtype(getattr(ml_dtypes, name))
+        found: np.dtype[Any] = np.dtype(getattr(ml_dtypes, name))
+        return found
 
 
 class Tensors(Mapping[str, Tensor]):
@@ -492,7 +492,8 @@ class Model:
             dims = "TensorShapeProto_Dimension"
             rows = self._children(dims, "TensorShapeProto", "dim", shape)
             return tuple(
-                value if (value := self._cell(dims, "dim_value", d)) is not None
+                value
+                if (value := self._cell(dims, "dim_value", d)) is not None
                 else self._cell(dims, "dim_param", d)
                 for d in rows.tolist()
             )

@@ -6,6 +6,7 @@ RNTuple modules store and fetch it. Nothing here reads or writes a file.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,11 +58,10 @@ class Column:
         if self.is_text:
             data, edges = self.values.tobytes(), offsets.pop().tolist()
             values = [
-                data[a:b].decode(errors="backslashreplace")
-                for a, b in zip(edges[:-1], edges[1:], strict=True)
+                data[a:b].decode(errors="backslashreplace") for a, b in itertools.pairwise(edges)
             ]
         for edges in (level.tolist() for level in reversed(offsets)):
-            values = [values[a:b] for a, b in zip(edges[:-1], edges[1:], strict=True)]
+            values = [values[a:b] for a, b in itertools.pairwise(edges)]
         return values
 
 
