@@ -21,6 +21,7 @@ import numpy.typing as npt
 from onnxroot._dtypes import STORAGES
 from onnxroot._spans import Buffers, Spans, storage_of_bytes
 from onnxroot._spec import EXTERNAL_SEGMENT, NO_ROW, TENSOR
+from onnxroot._wire import group_starts
 from onnxroot.errors import FormatError, UnsupportedModelError
 from onnxroot.tables import Column, Payloads, Table, Tables
 
@@ -227,7 +228,7 @@ def _segments(location: str, data: U8, tensors: list[ExternalTensor]) -> list[tu
     for start, stop, row in reversed(ranges):  # the first tensor wins
         lo, hi = np.searchsorted(edges, [start, stop])
         owner[lo:hi] = row
-    first = np.flatnonzero(np.diff(owner, prepend=-2))
+    first = np.flatnonzero(group_starts(owner))
     last = np.append(first[1:], len(owner))
     return list(
         zip(edges[first].tolist(), edges[last].tolist(), owner[first].tolist(), strict=True)

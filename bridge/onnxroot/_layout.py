@@ -8,6 +8,7 @@ which are put in when bytes are made (`_join`). Lengths written in front of mess
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ import numpy.typing as npt
 
 from onnxroot._schema import Field
 from onnxroot._spec import NO_ROW, PAYLOAD_FIELDS, ROOT_MESSAGE
-from onnxroot._wire import LEN, MAX_DEPTH, VARINT, exclusive_sum, varint_widths
+from onnxroot._wire import LEN, MAX_DEPTH, VARINT, exclusive_sum, group_starts, varint_widths
 from onnxroot.errors import FormatError
 from onnxroot.tables import Column, Payloads, Table, Tables
 
@@ -34,6 +35,8 @@ __all__ = [
 I64 = npt.NDArray[np.int64]
 U64 = npt.NDArray[np.uint64]
 Rows = npt.NDArray[np.intp]
+
+_NO_ROWS = np.empty(0, np.intp)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +101,9 @@ def lay_out(tables: Tables) -> Layout:
     messages = {name: table for name, table in tables.tables.items() if name in tables.schema.tree}
     if ROOT_MESSAGE not in messages or messages[ROOT_MESSAGE].n_rows != 1:
         raise FormatError(f"a model has one {ROOT_MESSAGE}, this one has not")
-    placed = {name: _measure(tables, name, table) for name, table in messages.items()}
+    field_codes = tables.payloads.field
+    by_code = {c: np.flatnonzero(field_codes == c) for c in np.unique(field_codes).tolist()}
+    placed = {name: _measure(tables, name, table, by_code) for name, table in messages.items()}
     generations = _generations(tables, messages)
     for generation in reversed(generations):
         for group in generation:
@@ -124,8 +129,13 @@ def payload_records(tables: Tables, layout: Layout) -> I64:
     return position
 
 
+@cache
 def tag_of(item: Field) -> npt.NDArray[np.uint8]:
-    """Return the bytes of the tag in front of the field's canonical records: uint8, (1 to 5,)."""
+    """Return the bytes of the tag in front of the field's canonical records.
+
+    Returns:
+        uint8, shape (1 to 5,); shared, not to be written to.
+    """
     tag = item.number << 3 | item.record_type
     out = []
     while tag >= 0x80:
@@ -156,7 +166,7 @@ def wire_values(item: Field, values: npt.NDArray[Any]) -> U64:
     return values.astype(np.int64).view(np.uint64)
 
 
-def _measure(tables: Tables, name: str, table: Table) -> Placed:
+def _measure(tables: Tables, name: str, table: Table, by_code: dict[int, Rows]) -> Placed:
     """Return the message type with the sizes of all fields but those that hold messages."""
     size = np.zeros(table.n_rows, np.int64)
     skeleton = np.zeros(table.n_rows, np.int64)
@@ -165,13 +175,15 @@ def _measure(tables: Tables, name: str, table: Table) -> Placed:
     for item in tables.schema[name].fields:
         if item.is_message:
             continue
-        here = np.flatnonzero(tables.payloads.field == item.code)
         column = table.columns.get(item.name)
+        here = by_code.get(item.code, _NO_ROWS)
         if here.size:
             holes[item.name] = here
         hole = _hole_sizes(tables.payloads, here, table.n_rows, name, item)
         if item.label == "optional":
             is_there = present(tables, name, item)
+            if column is None and not here.size and not is_there.any():
+                continue
             orphans = np.count_nonzero(~is_there[tables.payloads.row[here]])
             if orphans:
                 raise FormatError(f"{name}.{item.name}: {orphans} payloads of rows without it")
@@ -319,7 +331,7 @@ def _add_to_parents(group: Children, placed: dict[str, Placed]) -> None:
 
 def _add_at(total: I64, index: Rows, values: I64) -> None:
     """Add values at ascending indices that may recur, in place."""
-    first = np.flatnonzero(np.diff(index, prepend=-1))
+    first = np.flatnonzero(group_starts(index))
     total[index[first]] += np.add.reduceat(values, first)
 
 
@@ -337,7 +349,7 @@ def _place_children(group: Children, placed: dict[str, Placed]) -> None:
     child, parent = placed[group.message], placed[group.parent_message]
     header = child.header_size[group.rows]
     before = exclusive_sum(header + child.skeleton_size[group.rows])
-    first = np.diff(group.parents, prepend=-1) != 0
+    first = group_starts(group.parents)
     base = before[first][np.cumsum(first) - 1]
     field_start = parent.start[group.parents] + parent.relative[group.field.name][group.parents]
     child.start[group.rows] = field_start + before - base + header

@@ -38,6 +38,7 @@ COMPRESSIONS = ("zstd", "lz4", "lzma", "none")
 """Names of compressions; all but ``none`` take a level behind a colon."""
 
 _METADATA = uproot.ZSTD(1)
+_SMALL = 1 << 10  # bytes of a table that take less time to store than to compress
 _LEVELS = {"zstd": (uproot.ZSTD, 1, 22), "lz4": (uproot.LZ4, 1, 12), "lzma": (uproot.LZMA, 1, 9)}
 
 
@@ -101,7 +102,6 @@ class ModelWriter:
 
     def write_tables(self, tables: Tables) -> None:
         """Write every message table and the index of the payloads."""
-        self._file.compression = _METADATA
         for name, table in tables.tables.items():
             columns: dict[str, Column] = {}
             if name not in {ROOT_MESSAGE, EXTERNAL_SEGMENT}:
@@ -137,6 +137,7 @@ class ModelWriter:
 
     def _write_one(self, name: str, columns: dict[str, Column]) -> None:
         array = _to_awkward(columns)
+        self._file.compression = _METADATA if array.nbytes >= _SMALL else None
         ntuple = self._directory.mkrntuple(name, array.layout.form)
         ntuple.extend(array)
         digest = xxhash.xxh64()

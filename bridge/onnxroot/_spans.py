@@ -23,6 +23,7 @@ from onnxroot._wire import (
     encode_varints,
     exclusive_sum,
     gather,
+    group_starts,
     read_varint_stream,
     scatter,
     varint_widths,
@@ -185,8 +186,10 @@ def from_wire(item: Field, values: U64) -> npt.NDArray[Any]:
         return (values != 0).astype(np.uint8)
     if item.type in {"sint32", "sint64"}:
         sign = -(values & np.uint64(1)).view(np.int64)
-        return ((values >> np.uint64(1)).view(np.int64) ^ sign).astype(item.dtype)
-    return values.astype(f"<u{item.dtype.itemsize}").view(item.dtype)
+        signed: I64 = (values >> np.uint64(1)).view(np.int64) ^ sign
+        return signed.astype(item.dtype)
+    low_bits: npt.NDArray[Any] = values.astype(f"<u{item.dtype.itemsize}").view(item.dtype)
+    return low_bits
 
 
 def storage_of_bytes(data_type: I64, nbytes: I64) -> U8:
@@ -260,7 +263,7 @@ def _join_records(
     buffers: Buffers, tokens: Tokens, rows: I64, length: I64, copied: list[Span], item: Field
 ) -> tuple[I64, I64, I64, I64]:
     """Return row, start, length and buffer of each row's values, records of one row joined."""
-    first = np.flatnonzero(np.diff(rows, prepend=-1))
+    first = np.flatnonzero(group_starts(rows))
     counts = np.diff(np.append(first, len(rows)))
     row, start, nbytes = rows[first], tokens.value_start[first], np.add.reduceat(length, first)
     buffer = np.zeros(len(row), np.int64)

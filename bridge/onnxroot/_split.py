@@ -18,7 +18,16 @@ from onnxroot._layout import lay_out, payload_records, wire_values
 from onnxroot._schema import Field, MessageType, Schema
 from onnxroot._spans import Buffers, Span, Spans, find_spans, from_wire
 from onnxroot._spec import NO_ROW, PAYLOAD_FIELDS, ROOT_MESSAGE, SPILL_NBYTES, TENSOR
-from onnxroot._wire import LEN, MAX_DEPTH, VARINT, Tokens, gather, read_varint_stream, scan
+from onnxroot._wire import (
+    LEN,
+    MAX_DEPTH,
+    VARINT,
+    Tokens,
+    gather,
+    group_starts,
+    read_varint_stream,
+    scan,
+)
 from onnxroot.errors import FormatError
 from onnxroot.tables import Column, Payloads, Table, Tables
 
@@ -82,16 +91,18 @@ class _Batch:
 
 @dataclass(slots=True)
 class _Part:
-    """What a batch was found to hold; text as (start, length) in the file."""
+    """What a batch was found to hold.
+
+    `found` has the columns by field name, one tuple of arrays each: (values,) for numbers,
+    (start, length) in the file for text, (counts, values) for repeated numbers, (counts, start,
+    length) for repeated text.
+    """
 
     start: I64
     parent: I64
     parent_field: npt.NDArray[np.uint16]
     presence: npt.NDArray[np.uint64]
-    scalars: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
-    texts: dict[str, tuple[I64, I64]] = field(default_factory=dict)
-    vectors: dict[str, tuple[I64, npt.NDArray[Any]]] = field(default_factory=dict)
-    text_vectors: dict[str, tuple[I64, I64, I64]] = field(default_factory=dict)
+    found: dict[str, tuple[npt.NDArray[Any], ...]] = field(default_factory=dict)
 
 
 def split(data: U8, schema: Schema) -> Split:
@@ -182,7 +193,7 @@ class _Reader:
             index = np.flatnonzero(tokens.number == item.number)
             if in_pieces:
                 index = index[np.lexsort((tokens.tag_start[index], rows[index]))]
-            elif np.any(np.diff(rows[index]) < 0):
+            elif len(index) > 1 and np.any(rows[index][1:] < rows[index][:-1]):
                 index = index[np.argsort(rows[index], kind="stable")]
             found, at = tokens.select(index), rows[index]
             if item.is_message:
@@ -245,7 +256,7 @@ class _Reader:
         else:
             values = np.zeros(n, item.dtype)
             values[rows] = self._numbers(item, tokens)
-            part.scalars[item.name] = values
+            part.found[item.name] = (values,)
         if self.trace is not None:
             self._note(kind.name, item, tokens, rows + base, copied)
 
@@ -269,7 +280,7 @@ class _Reader:
             large = np.flatnonzero(length[rows] >= SPILL_NBYTES)
             copied = self._read_payload(kind, item, part, tokens.select(large), rows[large], base)
             length[length >= SPILL_NBYTES] = 0
-        part.texts[item.name] = start, length
+        part.found[item.name] = start, length
         return copied
 
     def _read_payload(
@@ -278,8 +289,8 @@ class _Reader:
         data_type = None
         if kind.name == TENSOR:
             # data_type has a lower number than every payload field, so it is read already.
-            none = np.zeros(len(part.presence), np.int32)
-            data_type = part.scalars.get("data_type", none).astype(np.int64)
+            none = (np.zeros(len(part.presence), np.int32),)
+            data_type = part.found.get("data_type", none)[0].astype(np.int64)
         spans, copied = find_spans(self.buffers, item, tokens, rows, data_type)
         self.canonical &= not np.any(spans.buffer != 0)
         if item.label == "packed":
@@ -291,12 +302,12 @@ class _Reader:
         if item.is_text:
             counts = np.bincount(rows, minlength=n)
             length = tokens.value_end - tokens.value_start
-            part.text_vectors[item.name] = counts, tokens.value_start, length
+            part.found[item.name] = counts, tokens.value_start, length
             return
         packed = tokens.wire_type == LEN
         if not packed.any():
             values = self._numbers(item, tokens)
-            part.vectors[item.name] = np.bincount(rows, minlength=n), values
+            part.found[item.name] = np.bincount(rows, minlength=n), values
             return
         length = tokens.value_end - tokens.value_start
         self.canonical &= bool(np.all(length > 0))
@@ -319,7 +330,7 @@ class _Reader:
             )
         counts = np.zeros(n, np.int64)
         np.add.at(counts, rows, np.diff(after, prepend=0))
-        part.vectors[item.name] = counts, values
+        part.found[item.name] = counts, values
 
     def _note(
         self, name: str, item: Field, tokens: Tokens, rows: I64, copied: list[Span] | None = None
@@ -327,7 +338,7 @@ class _Reader:
         """Note where records stand that the tables hold."""
         if self.trace is None:
             return
-        first = np.flatnonzero(np.diff(rows, prepend=-1))
+        first = np.flatnonzero(group_starts(rows))
         index = np.arange(len(rows)) - np.repeat(first, np.diff(np.append(first, len(rows))))
         self.trace.append(
             Trace(
@@ -403,11 +414,12 @@ class _Reader:
                 parent[here] = inverse[self.schema.fields[code][0].name][parent[here]]
         parents = parent.astype(np.uint64)
         parents[parent < 0] = np.uint64(NO_ROW)
-        columns: dict[str, Column] = {}
-        for item in kind.fields:
-            column = self._assemble_column(item, parts, order)
-            if column is not None:
-                columns[item.name] = column
+        found = {name for part in parts for name in part.found}
+        columns = {
+            item.name: self._assemble_column(item, parts, order)
+            for item in kind.fields
+            if item.name in found
+        }
         return Table(
             n_rows=n,
             parent=parents[order],
@@ -416,46 +428,35 @@ class _Reader:
             columns=columns,
         )
 
-    def _assemble_column(self, item: Field, parts: list[_Part], order: Rows) -> Column | None:
-        name = item.name
-        sizes = [len(part.presence) for part in parts]
-        if any(name in part.scalars for part in parts):
-            scalars = [
-                part.scalars.get(name, np.zeros(size, item.dtype))
-                for part, size in zip(parts, sizes, strict=True)
+    def _assemble_column(self, item: Field, parts: list[_Part], order: Rows) -> Column:
+        """Join what the parts found of one field; parts that found none have it empty."""
+        rows = [np.zeros(len(part.presence), np.int64) for part in parts]
+        empty = np.empty(0, np.int64)
+
+        def joined(default: list[tuple[Any, ...]], k: int) -> npt.NDArray[Any]:
+            found = [
+                part.found.get(item.name, none) for part, none in zip(parts, default, strict=True)
             ]
-            return Column((), np.concatenate(scalars)[order])
-        if any(name in part.texts for part in parts):
-            pairs = [
-                part.texts.get(name, (np.zeros(size, np.int64),) * 2)
-                for part, size in zip(parts, sizes, strict=True)
-            ]
-            start = np.concatenate([p[0] for p in pairs])[order]
-            length = np.concatenate([p[1] for p in pairs])[order]
+            return np.concatenate([values[k] for values in found])
+
+        if not item.is_repeated and not item.is_text:
+            return Column((), joined([(row.astype(item.dtype),) for row in rows], 0)[order])
+        if not item.is_repeated:
+            start, length = (joined([(row, row) for row in rows], k)[order] for k in range(2))
             return Column((_offsets(length),), gather(self.data, start, length), is_text=True)
-        if any(name in part.vectors for part in parts):
-            none = np.zeros(0, item.dtype)
-            lists = [
-                part.vectors.get(name, (np.zeros(size, np.int64), none))
-                for part, size in zip(parts, sizes, strict=True)
-            ]
-            counts = np.concatenate([v[0] for v in lists])
-            index = _list_order(counts, order)
-            values = np.concatenate([v[1] for v in lists])
-            return Column((_offsets(counts[order]),), values if index is None else values[index])
-        if any(name in part.text_vectors for part in parts):
-            empty = np.zeros(0, np.int64)
-            triples = [
-                part.text_vectors.get(name, (np.zeros(size, np.int64), empty, empty))
-                for part, size in zip(parts, sizes, strict=True)
-            ]
-            counts, start, length = (np.concatenate([t[k] for t in triples]) for k in range(3))
-            index = _list_order(counts, order)
-            if index is not None:
-                start, length = start[index], length[index]
-            texts = gather(self.data, start, length)
-            return Column((_offsets(counts[order]), _offsets(length)), texts, is_text=True)
-        return None
+        default = [(row, empty.astype(item.dtype), empty) for row in rows]
+        if item.is_text:
+            default = [(row, empty, empty) for row in rows]
+        counts = joined(default, 0)
+        index = _list_order(counts, order)
+        offsets = _offsets(counts[order])
+        if not item.is_text:
+            values = joined(default, 1)
+            return Column((offsets,), values if index is None else values[index])
+        start, length = joined(default, 1), joined(default, 2)
+        if index is not None:
+            start, length = start[index], length[index]
+        return Column((offsets, _offsets(length)), gather(self.data, start, length), is_text=True)
 
     def traced(self, order: dict[str, Rows]) -> list[Trace]:
         """Return the trace, with rows in the given order."""
@@ -500,7 +501,7 @@ def _offsets(lengths: I64) -> I64:
 
 def _list_order(counts: I64, order: Rows) -> Rows | None:
     """Return where the elements of lists are found once the lists are put in order."""
-    if not np.any(np.diff(order) < 0):
+    if not np.any(order[1:] < order[:-1]):
         return None
     start = np.cumsum(counts) - counts
     lengths = counts[order]

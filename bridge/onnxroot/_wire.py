@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,7 @@ __all__ = [
     "encode_varints",
     "exclusive_sum",
     "gather",
+    "group_starts",
     "read_varint_stream",
     "scan",
     "scatter",
@@ -110,6 +111,13 @@ def concatenate(parts: list[npt.NDArray[np.generic]]) -> npt.NDArray[np.generic]
 def exclusive_sum(lengths: I64) -> I64:
     """Return where each piece begins when pieces of these lengths are laid end to end."""
     return np.cumsum(lengths) - lengths
+
+
+def group_starts(keys: npt.NDArray[np.integer[Any]]) -> Bool:
+    """Return where runs of equal keys begin: bool, shape of `keys`."""
+    first = np.ones(len(keys), np.bool_)
+    np.not_equal(keys[1:], keys[:-1], out=first[1:])
+    return first
 
 
 # --- varints -----------------------------------------------------------------------------------
@@ -331,7 +339,8 @@ def scan(data: U8, start: I64, stop: I64, rules: FieldRules) -> tuple[Tokens, bo
         tags, counts = _walk_messages(data, position.tolist(), stop[live].tolist())
         message = np.repeat(live, counts)
         tokens, minimal = _decode_records(data, tags, stop[message], message)
-        before = np.roll(tokens.number, 1)
+        before = np.empty_like(tokens.number)
+        before[1:] = tokens.number[:-1]
         before[exclusive_sum(counts)] = previous
         canonical = _is_canonical(tokens, before, rules) and minimal and canonical
         parts.append(tokens)

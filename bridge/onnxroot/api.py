@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -328,8 +329,12 @@ def _name_of(source: _Source) -> str:
 
 def _provenance(source: _Source) -> dict[str, str]:
     """Return what made the model file; no local path."""
-    versions = {name: version(name) for name in ("onnxroot", "onnx", "uproot")}
-    return {**versions, "file": source.name}
+    return {**_versions(), "file": source.name}
+
+
+@cache
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in ("onnxroot", "onnx", "uproot")}
 
 
 # --- destinations ------------------------------------------------------------------------------

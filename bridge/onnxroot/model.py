@@ -116,7 +116,7 @@ class Tensor:
         """Read the elements.
 
         Returns:
-            An array of the tensor's shape, not to be written to. Types that NumPy has not
+            An array of the tensor's shape. Types that NumPy has not
             (bfloat16, float8, 4-bit ...) come as ml_dtypes; strings as objects.
 
         Raises:
@@ -154,7 +154,8 @@ class Tensor:
                 f"tensor {self.name!r}: its shape {list(self.shape)} needs "
                 f"{self.size * dtype.itemsize} bytes, it has {len(data)}; the model is malformed"
             )
-        return data.view(dtype).reshape(self.shape)
+        # A copy: `data` may be a view of a memory map that goes when the file is closed.
+        return data.view(dtype).reshape(self.shape).copy()
 
     def _from_proto(self) -> npt.NDArray[Any]:
         """Let onnx interpret the typed fields."""
