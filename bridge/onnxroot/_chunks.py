@@ -15,10 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from onnxroot._dtypes import STORAGES, Storage
+from onnxroot._ragged import exclusive_sum, gather
 from onnxroot._schema import Schema
 from onnxroot._spans import Buffers, from_wire
 from onnxroot._spec import CHUNK_NBYTES
-from onnxroot._wire import VARINT, exclusive_sum, gather, read_varint_stream, varint_windows
+from onnxroot._varints import read_varint_stream, varint_windows
+from onnxroot._wire import VARINT
 from onnxroot.tables import Column, Payloads
 
 __all__ = ["Chunks", "cut", "labels", "storages_of", "values_of", "values_per_cluster"]

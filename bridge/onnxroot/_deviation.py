@@ -16,11 +16,13 @@ import numpy.typing as npt
 from onnxroot._edits import Edits
 from onnxroot._join import Document, join
 from onnxroot._layout import Layout, element_sizes, lay_out, payload_records, tag_of
+from onnxroot._ragged import exclusive_sum
 from onnxroot._schema import Schema
 from onnxroot._spans import Buffers, Span
 from onnxroot._spec import CHUNK_NBYTES
 from onnxroot._split import Split, Trace, split
-from onnxroot._wire import LEN, decode_varints, exclusive_sum
+from onnxroot._varints import decode_varints
+from onnxroot._wire import LEN
 from onnxroot.tables import Tables
 
 __all__ = ["dissect"]

@@ -11,15 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from onnxroot._wire import (
-    LEN,
-    concatenate,
-    decode_varints,
-    encode_varints,
-    exclusive_sum,
-    gather,
-    read_varint_stream,
-)
+from onnxroot._ragged import concatenate, exclusive_sum, gather
+from onnxroot._varints import decode_varints, encode_varints, read_varint_stream
+from onnxroot._wire import LEN
 from onnxroot.errors import FormatError
 
 __all__ = ["Edits"]

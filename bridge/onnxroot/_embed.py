@@ -10,8 +10,8 @@ import numpy.typing as npt
 from onnxroot._external import ExternalTensor, external_tensors
 from onnxroot._join import Document, PayloadSource, join
 from onnxroot._layout import lay_out, payload_records
+from onnxroot._ragged import scatter
 from onnxroot._spec import TENSOR
-from onnxroot._wire import scatter
 from onnxroot.errors import UnsupportedModelError
 from onnxroot.tables import Column, Payloads, Table, Tables
 

@@ -19,9 +19,9 @@ import numpy as np
 import numpy.typing as npt
 
 from onnxroot._dtypes import STORAGES
+from onnxroot._ragged import group_starts
 from onnxroot._spans import Buffers, Spans, storage_of_bytes
 from onnxroot._spec import EXTERNAL_SEGMENT, NO_ROW, TENSOR
-from onnxroot._wire import group_starts
 from onnxroot.errors import FormatError, UnsupportedModelError
 from onnxroot.tables import Column, Payloads, Table, Tables
 

@@ -23,17 +23,11 @@ from onnxroot._layout import (
     text_lengths,
     wire_values,
 )
+from onnxroot._ragged import exclusive_sum, gather, scatter
 from onnxroot._schema import Field
 from onnxroot._spec import CHUNK_NBYTES, ROOT_MESSAGE
-from onnxroot._wire import (
-    LEN,
-    VARINT,
-    exclusive_sum,
-    gather,
-    scatter,
-    varint_widths,
-    write_varints,
-)
+from onnxroot._varints import varint_widths, write_varints
+from onnxroot._wire import LEN, VARINT
 from onnxroot.errors import FormatError
 from onnxroot.tables import Column, Tables
 

@@ -14,9 +14,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from onnxroot._ragged import exclusive_sum, group_starts
 from onnxroot._schema import Field
 from onnxroot._spec import NO_ROW, PAYLOAD_FIELDS, ROOT_MESSAGE
-from onnxroot._wire import LEN, MAX_DEPTH, VARINT, exclusive_sum, group_starts, varint_widths
+from onnxroot._varints import varint_widths
+from onnxroot._wire import LEN, MAX_DEPTH, VARINT
 from onnxroot.errors import FormatError
 from onnxroot.tables import Column, Payloads, Table, Tables
 

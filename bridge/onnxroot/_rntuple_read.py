@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import fields, replace
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any
@@ -17,32 +16,15 @@ import numpy.typing as npt
 import uproot
 import xxhash
 
-from onnxroot._dtypes import STORAGES, Storage
-from onnxroot._manifest import Manifest, TableInfo
-from onnxroot._schema import MessageType
+from onnxroot._manifest import TableInfo
 from onnxroot._spec import (
-    COLUMN_DEVIATION,
-    COLUMN_PARENT,
-    COLUMN_PARENT_FIELD,
-    COLUMN_PRESENCE,
     FORMAT,
     MANIFEST,
-    NO_ROW,
-    PAYLOAD,
-    ROOT_MESSAGE,
-    TENSORS,
 )
 from onnxroot.errors import FormatError, IntegrityError, ModelNotFoundError, OnnxRootError
-from onnxroot.tables import Column, Payloads, Table
+from onnxroot.tables import Column
 
-__all__ = [
-    "RootFile",
-    "TableReader",
-    "ValueReader",
-    "message_table",
-    "payload_table",
-    "tables_in",
-]
+__all__ = ["RootFile", "TableReader"]
 
 I64 = npt.NDArray[np.int64]
 
@@ -165,6 +147,15 @@ class RootFile:
         with _translated(f"{self.path}:{head}/{tail}"):
             return found[tail]
 
+    def not_a_directory(self, directory: str) -> str:
+        """Return the first part of a path that is something else than a directory, or ""."""
+        parts = directory.split("/")
+        for n in range(1, len(parts) + 1):
+            head = "/".join(parts[:n])
+            if self.has(head) and self._open_directory(head) is None:
+                return head
+        return ""
+
     def holds_only(self, directory: str) -> bool:
         """Return whether everything in the file is within that directory."""
         with _translated(self.path):
@@ -222,9 +213,11 @@ def _translated(where: str) -> Iterator[None]:
     """Turn whatever uproot raises on a damaged file into a FormatError."""
     try:
         yield
-    except (OnnxRootError, MemoryError, OSError):
+    except (OnnxRootError, MemoryError):
         raise
     except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the operating system's, not uproot's for a file that is cut
         first = str(error).strip().split("\n")[0]
         message = f"{where}: can't be read: {first or type(error).__name__}; the file is damaged"
         raise FormatError(message) from error
@@ -379,130 +372,3 @@ def _physical_columns(ntuple: Any) -> dict[str, list[int]]:
     for column in ntuple.column_records:
         top[owner[column.field_id]].append(column.idx)
     return top
-
-
-def message_table(reader: TableReader, kind: MessageType) -> tuple[Table, bytes]:
-    """Read the table of one message type.
-
-    Returns:
-        The table, and the deviation that the model's own table may carry.
-
-    Raises:
-        FormatError: A column is missing or of another type.
-        IntegrityError: It is not what was written.
-    """
-    columns = reader.all_columns()
-    n = len(columns[COLUMN_PRESENCE]) if COLUMN_PRESENCE in columns else 0
-    none = Column((), np.full(n, NO_ROW, np.uint64))
-    parent = columns.pop(COLUMN_PARENT, none)
-    zero = Column((), np.zeros(n, np.uint16))
-    parent_field = columns.pop(COLUMN_PARENT_FIELD, zero)
-    deviation = b""
-    if kind.name == ROOT_MESSAGE and COLUMN_DEVIATION in columns:
-        deviation = columns.pop(COLUMN_DEVIATION).values.tobytes()
-    presence = columns.pop(COLUMN_PRESENCE, none)
-    _check_type(reader, COLUMN_PARENT, parent, np.dtype("<u8"), 0)
-    _check_type(reader, COLUMN_PARENT_FIELD, parent_field, np.dtype("<u2"), 0)
-    _check_type(reader, COLUMN_PRESENCE, presence, np.dtype("<u8"), 0)
-    for name, column in columns.items():
-        item = kind.by_name.get(name)
-        if item is None or item.is_message:
-            raise FormatError(f"{reader.where}: column {name} is no field of {kind.name}")
-        _check_type(reader, name, column, item.dtype, int(item.is_text) + int(item.is_repeated))
-        columns[name] = replace(column, is_text=item.is_text)
-    table = Table(
-        n_rows=n,
-        parent=parent.values,
-        parent_field=parent_field.values,
-        presence=presence.values,
-        columns=columns,
-    )
-    return table, deviation
-
-
-def _check_type(
-    reader: TableReader, name: str, column: Column, dtype: np.dtype[Any], depth: int
-) -> None:
-    if column.values.dtype != dtype or len(column.offsets) != depth:
-        raise FormatError(
-            f"{reader.where}: column {name} holds {column.values.dtype} at depth "
-            f"{len(column.offsets)}, expected {dtype} at depth {depth}"
-        )
-
-
-def payload_table(reader: TableReader) -> Payloads:
-    """Read the index of the payloads.
-
-    Raises:
-        FormatError: It contradicts itself.
-        IntegrityError: It is not what was written.
-    """
-    columns = reader.all_columns()
-    arrays = {}
-    for item in fields(Payloads):
-        column = columns.get(item.name)
-        if column is None or column.offsets:
-            raise FormatError(f"{reader.where}: column {item.name} is missing")
-        values = column.values
-        if values.dtype == np.uint64:
-            if np.any(values >= np.uint64(2**62)):
-                raise FormatError(f"{reader.where}: column {item.name} holds a number too large")
-            values = values.astype(np.int64)
-        arrays[item.name] = values
-    payloads = Payloads(**arrays)
-    if np.any(payloads.storage >= len(STORAGES)):
-        raise FormatError(f"{reader.where}: a storage code is unknown")
-    if np.any(payloads.n_values <= 0) or np.any(payloads.nbytes <= 0):
-        raise FormatError(f"{reader.where}: a payload is empty")
-    return payloads
-
-
-class ValueReader:
-    """The values of one storage of a model, read a cluster at a time."""
-
-    def __init__(
-        self, file: RootFile, directory: str, manifest: Manifest, storage: Storage
-    ) -> None:
-        """Open the storage's RNTuple.
-
-        Raises:
-            FormatError: It is missing or of another type.
-            IntegrityError: It has other rows or clusters than the manifest says.
-        """
-        name = f"{TENSORS}/{storage.name}"
-        if name not in manifest.tables:
-            raise FormatError(f"{file.path}:{directory}: the manifest lists no {name}")
-        self._file = file
-        self.reader = file.table(directory, name, manifest.tables[name])
-        self.storage = storage
-        self._cluster = -1
-        self._values: npt.NDArray[Any] = np.empty(0, storage.dtype)
-
-    def read(self, start: int, stop: int, per_cluster: int) -> npt.NDArray[Any]:
-        """Return values `start` to `stop` of the storage; a view where one cluster has them all.
-
-        Raises:
-            FormatError: They can't be read.
-            IntegrityError: They are not what was written.
-        """
-        self._file.check_open()
-        parts = []
-        for cluster in range(start // per_cluster, -(-stop // per_cluster)):
-            if cluster != self._cluster:
-                values = self.reader.values(cluster)
-                if values.dtype != self.storage.dtype:
-                    raise FormatError(f"{self.reader.where}: holds {values.dtype}")
-                self._values, self._cluster = values, cluster
-            base = cluster * per_cluster
-            parts.append(self._values[max(start - base, 0) : stop - base])
-        out = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        if len(out) != stop - start:
-            raise FormatError(f"{self.reader.where}: ends before value {stop}")
-        return out
-
-
-def tables_in(manifest: Manifest) -> list[str]:
-    """Return the names of the message tables that a manifest lists."""
-    return [
-        name for name in manifest.tables if name in manifest.schema.messages and name != PAYLOAD
-    ]

@@ -38,11 +38,12 @@ COMPRESSIONS = ("zstd", "lz4", "lzma", "none")
 """Names of compressions; all but ``none`` take a level behind a colon."""
 
 _METADATA = uproot.ZSTD(1)
+_STORED = uproot.ZSTD(0)  # as it is; uproot before 5.7.7 takes no None for RNTuples
 _SMALL = 1 << 10  # bytes of a table that take less time to store than to compress
 _LEVELS = {"zstd": (uproot.ZSTD, 1, 22), "lz4": (uproot.LZ4, 1, 12), "lzma": (uproot.LZMA, 1, 9)}
 
 
-def parse_compression(text: str) -> uproot.compression.Compression | None:
+def parse_compression(text: str) -> uproot.compression.Compression:
     """Return uproot's compression for a name such as ``zstd``, ``zstd:9`` or ``none``.
 
     Raises:
@@ -50,7 +51,7 @@ def parse_compression(text: str) -> uproot.compression.Compression | None:
     """
     name, _, level = text.partition(":")
     if text == "none":
-        return None
+        return _STORED
     if name in _LEVELS:
         kind, low, high = _LEVELS[name]
         if not level:
@@ -137,7 +138,7 @@ class ModelWriter:
 
     def _write_one(self, name: str, columns: dict[str, Column]) -> None:
         array = _to_awkward(columns)
-        self._file.compression = _METADATA if array.nbytes >= _SMALL else None
+        self._file.compression = _METADATA if array.nbytes >= _SMALL else _STORED
         ntuple = self._directory.mkrntuple(name, array.layout.form)
         ntuple.extend(array)
         digest = xxhash.xxh64()

@@ -14,21 +14,10 @@ import numpy.typing as npt
 
 from onnxroot._dtypes import ELEMENT_TYPES, STORAGES, storage_of_dtype
 from onnxroot._layout import wire_values
+from onnxroot._ragged import exclusive_sum, gather, group_starts, scatter
 from onnxroot._schema import Field
-from onnxroot._wire import (
-    FIXED32,
-    FIXED64,
-    VARINT,
-    Tokens,
-    encode_varints,
-    exclusive_sum,
-    gather,
-    group_starts,
-    read_varint_stream,
-    scatter,
-    varint_widths,
-    varint_windows,
-)
+from onnxroot._varints import encode_varints, read_varint_stream, varint_widths, varint_windows
+from onnxroot._wire import FIXED32, FIXED64, VARINT, Tokens
 from onnxroot.errors import FormatError
 
 __all__ = ["Buffers", "Span", "Spans", "find_spans", "from_wire", "storage_of_bytes"]
@@ -183,7 +172,7 @@ def find_spans(
 def from_wire(item: Field, values: U64) -> npt.NDArray[Any]:
     """Return the column values that varints on the wire stand for, as protobuf reads them."""
     if item.type == "bool":
-        return (values != 0).astype(np.uint8)
+        return np.minimum(values, np.uint64(1)).astype(np.uint8)
     if item.type in {"sint32", "sint64"}:
         sign = -(values & np.uint64(1)).view(np.int64)
         signed: I64 = (values >> np.uint64(1)).view(np.int64) ^ sign

@@ -8,28 +8,22 @@ order of the canonical form.
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from onnxroot._layout import lay_out, payload_records, wire_values
+from onnxroot._assemble import Part, Parts, inverted, offsets_of
+from onnxroot._layout import wire_values
+from onnxroot._ragged import gather, group_starts
 from onnxroot._schema import Field, MessageType, Schema
-from onnxroot._spans import Buffers, Span, Spans, find_spans, from_wire
-from onnxroot._spec import NO_ROW, PAYLOAD_FIELDS, ROOT_MESSAGE, SPILL_NBYTES, TENSOR
-from onnxroot._wire import (
-    LEN,
-    MAX_DEPTH,
-    VARINT,
-    Tokens,
-    gather,
-    group_starts,
-    read_varint_stream,
-    scan,
-)
+from onnxroot._spans import Buffers, Span, find_spans, from_wire
+from onnxroot._spec import PAYLOAD_FIELDS, ROOT_MESSAGE, SPILL_NBYTES, TENSOR
+from onnxroot._varints import read_varint_stream
+from onnxroot._wire import LEN, MAX_DEPTH, VARINT, Tokens, scan
 from onnxroot.errors import FormatError
-from onnxroot.tables import Column, Payloads, Table, Tables
+from onnxroot.tables import Tables
 
 __all__ = ["Split", "Trace", "split"]
 
@@ -89,22 +83,6 @@ class _Batch:
     parent_field: npt.NDArray[np.uint16]
 
 
-@dataclass(slots=True)
-class _Part:
-    """What a batch was found to hold.
-
-    `found` has the columns by field name, one tuple of arrays each: (values,) for numbers,
-    (start, length) in the file for text, (counts, values) for repeated numbers, (counts, start,
-    length) for repeated text.
-    """
-
-    start: I64
-    parent: I64
-    parent_field: npt.NDArray[np.uint16]
-    presence: npt.NDArray[np.uint64]
-    found: dict[str, tuple[npt.NDArray[Any], ...]] = field(default_factory=dict)
-
-
 def split(data: U8, schema: Schema) -> Split:
     """Turn the bytes of an ONNX file into tables.
 
@@ -121,17 +99,14 @@ def split(data: U8, schema: Schema) -> Split:
     reader = _Reader(data, schema, trace=False)
     reader.read()
     if reader.canonical:
-        tables, spans = reader.assemble(reader.file_order())
-        reader.buffers.spans = spans
+        tables, reader.buffers.spans = reader.parts.assemble(
+            reader.parts.file_order(), in_file_order=True
+        )
         return Split(tables, reader.buffers, None)
     reader = _Reader(data, schema, trace=True)
     reader.read()
-    unordered = {name: np.arange(n) for name, n in reader.n_rows.items()}
-    tables, _ = reader.assemble(unordered)
-    placed = lay_out(tables).placed
-    order = {name: np.argsort(placed[name].start, kind="stable") for name in placed}
-    tables, spans = reader.assemble(order)
-    reader.buffers.spans = spans
+    order = reader.parts.canonical_order()
+    tables, reader.buffers.spans = reader.parts.assemble(order)
     return Split(tables, reader.buffers, reader.traced(order))
 
 
@@ -143,9 +118,7 @@ class _Reader:
         self.schema = schema
         self.buffers = Buffers(data)
         self.canonical = True
-        self.parts: dict[str, list[_Part]] = defaultdict(list)
-        self.n_rows: dict[str, int] = defaultdict(int)
-        self.spans: dict[int, list[Spans]] = defaultdict(list)
+        self.parts = Parts(data, schema)
         self.trace: list[Trace] | None = [] if trace else None
 
     # --- reading -------------------------------------------------------------------------------
@@ -181,10 +154,8 @@ class _Reader:
         rows = batch.row[tokens.message]
         tokens, rows = self._drop_overridden(kind, tokens, rows)
         first = np.searchsorted(batch.row, np.arange(n))
-        part = _Part(batch.start[first], batch.parent, batch.parent_field, np.zeros(n, np.uint64))
-        base = self.n_rows[kind.name]
-        self.n_rows[kind.name] += n
-        self.parts[kind.name].append(part)
+        part = Part(batch.start[first], batch.parent, batch.parent_field, np.zeros(n, np.uint64))
+        base = self.parts.add(kind.name, part)
         in_pieces = len(batch.row) > n
         occurring = set(np.unique(tokens.number).tolist())
         for item in kind.fields:
@@ -240,7 +211,7 @@ class _Reader:
         return batch
 
     def _read_field(
-        self, kind: MessageType, item: Field, part: _Part, tokens: Tokens, rows: I64, base: int
+        self, kind: MessageType, item: Field, part: Part, tokens: Tokens, rows: I64, base: int
     ) -> None:
         n = len(part.presence)
         copied: list[Span] = []
@@ -270,7 +241,7 @@ class _Reader:
         return gather(self.data, tokens.value_start, length).copy().view(item.dtype)
 
     def _read_text(
-        self, kind: MessageType, item: Field, part: _Part, tokens: Tokens, rows: I64, base: int
+        self, kind: MessageType, item: Field, part: Part, tokens: Tokens, rows: I64, base: int
     ) -> list[Span]:
         start, length = np.zeros((2, len(part.presence)), np.int64)
         start[rows] = tokens.value_start
@@ -284,7 +255,7 @@ class _Reader:
         return copied
 
     def _read_payload(
-        self, kind: MessageType, item: Field, part: _Part, tokens: Tokens, rows: I64, base: int
+        self, kind: MessageType, item: Field, part: Part, tokens: Tokens, rows: I64, base: int
     ) -> list[Span]:
         data_type = None
         if kind.name == TENSOR:
@@ -295,10 +266,10 @@ class _Reader:
         self.canonical &= not np.any(spans.buffer != 0)
         if item.label == "packed":
             self.canonical &= bool(np.all(tokens.value_end > tokens.value_start))
-        self.spans[item.code].append(replace(spans, row=spans.row + base))
+        self.parts.add_spans(item.code, replace(spans, row=spans.row + base))
         return [Span(s.row + base, s.start, s.stop, s.offset) for s in copied]
 
-    def _read_vector(self, item: Field, part: _Part, tokens: Tokens, rows: I64, n: int) -> None:
+    def _read_vector(self, item: Field, part: Part, tokens: Tokens, rows: I64, n: int) -> None:
         if item.is_text:
             counts = np.bincount(rows, minlength=n)
             length = tokens.value_end - tokens.value_start
@@ -317,7 +288,7 @@ class _Reader:
             wire, widths = read_varint_stream(stream)
             values = from_wire(item, wire)
             self.canonical &= not np.any(wire_values(item, values) != wire)
-            edges = _offsets(widths)
+            edges = offsets_of(widths)
             after = np.searchsorted(edges, ends, "right") - 1
             cut = edges[after] != ends
         else:
@@ -353,114 +324,9 @@ class _Reader:
             )
         )
 
-    # --- assembling ----------------------------------------------------------------------------
-
-    def file_order(self) -> dict[str, Rows]:
-        """Return the rows of each type in the order of the bytes: that of the canonical form."""
-        order = {}
-        for name, parts in self.parts.items():
-            start = np.concatenate([part.start for part in parts])
-            order[name] = np.argsort(start, kind="stable")
-        return order
-
-    def assemble(self, order: dict[str, Rows]) -> tuple[Tables, Spans]:
-        """Make tables of the parts, with their rows in the given order."""
-        inverse = {name: _inverse(rows) for name, rows in order.items()}
-        tables = {
-            kind.name: self._assemble_table(kind, order[kind.name], inverse)
-            for kind in self.schema
-            if kind.name in self.parts
-        }
-        found: list[Payloads] = []
-        spans: list[Spans] = []
-        for code, parts in self.spans.items():
-            joined = Spans.concatenate(parts)
-            name = self.schema.fields[code][0].name
-            joined = replace(joined, row=inverse[name][joined.row])
-            n = len(joined.row)
-            spans.append(joined)
-            found.append(
-                Payloads(
-                    field=np.full(n, code, np.uint16),
-                    row=joined.row,
-                    storage=joined.storage,
-                    n_values=joined.n_values,
-                    nbytes=joined.nbytes,
-                    tensor=joined.row if name == TENSOR else np.full(n, -1),
-                )
-            )
-        payloads = Payloads.concatenate(found) if found else Payloads.empty()
-        span = Spans.concatenate(spans) if spans else Spans.empty()
-        unsorted = Tables(schema=self.schema, tables=tables, payloads=payloads)
-        if found:
-            placed = self._payload_order(unsorted, span)
-            payloads, span = payloads.select(placed), span.select(placed)
-        return replace(unsorted, payloads=payloads), span
-
-    def _payload_order(self, tables: Tables, spans: Spans) -> Rows:
-        """Return the payloads in the order of the canonical form."""
-        if self.canonical:
-            return np.argsort(spans.start, kind="stable")
-        return np.argsort(payload_records(tables, lay_out(tables)), kind="stable")
-
-    def _assemble_table(self, kind: MessageType, order: Rows, inverse: dict[str, Rows]) -> Table:
-        parts = self.parts[kind.name]
-        n = self.n_rows[kind.name]
-        parent = np.concatenate([part.parent for part in parts])
-        codes = np.concatenate([part.parent_field for part in parts])
-        if kind.name != ROOT_MESSAGE:
-            for code in np.unique(codes).tolist():
-                here = codes == code
-                parent[here] = inverse[self.schema.fields[code][0].name][parent[here]]
-        parents = parent.astype(np.uint64)
-        parents[parent < 0] = np.uint64(NO_ROW)
-        found = {name for part in parts for name in part.found}
-        columns = {
-            item.name: self._assemble_column(item, parts, order)
-            for item in kind.fields
-            if item.name in found
-        }
-        return Table(
-            n_rows=n,
-            parent=parents[order],
-            parent_field=codes[order],
-            presence=np.concatenate([part.presence for part in parts])[order],
-            columns=columns,
-        )
-
-    def _assemble_column(self, item: Field, parts: list[_Part], order: Rows) -> Column:
-        """Join what the parts found of one field; parts that found none have it empty."""
-        rows = [np.zeros(len(part.presence), np.int64) for part in parts]
-        empty = np.empty(0, np.int64)
-
-        def joined(default: list[tuple[Any, ...]], k: int) -> npt.NDArray[Any]:
-            found = [
-                part.found.get(item.name, none) for part, none in zip(parts, default, strict=True)
-            ]
-            return np.concatenate([values[k] for values in found])
-
-        if not item.is_repeated and not item.is_text:
-            return Column((), joined([(row.astype(item.dtype),) for row in rows], 0)[order])
-        if not item.is_repeated:
-            start, length = (joined([(row, row) for row in rows], k)[order] for k in range(2))
-            return Column((_offsets(length),), gather(self.data, start, length), is_text=True)
-        default = [(row, empty.astype(item.dtype), empty) for row in rows]
-        if item.is_text:
-            default = [(row, empty, empty) for row in rows]
-        counts = joined(default, 0)
-        index = _list_order(counts, order)
-        offsets = _offsets(counts[order])
-        if not item.is_text:
-            values = joined(default, 1)
-            return Column((offsets,), values if index is None else values[index])
-        start, length = joined(default, 1), joined(default, 2)
-        if index is not None:
-            start, length = start[index], length[index]
-        return Column((offsets, _offsets(length)), gather(self.data, start, length), is_text=True)
-
     def traced(self, order: dict[str, Rows]) -> list[Trace]:
         """Return the trace, with rows in the given order."""
-        inverse = {name: _inverse(rows) for name, rows in order.items()}
+        inverse = {name: inverted(rows) for name, rows in order.items()}
         return [
             replace(
                 trace,
@@ -486,24 +352,3 @@ def _merge(batches: list[_Batch]) -> _Batch:
         parent=np.concatenate([b.parent for b in batches]),
         parent_field=np.concatenate([b.parent_field for b in batches]),
     )
-
-
-def _inverse(order: Rows) -> Rows:
-    inverse = np.empty(len(order), np.intp)
-    inverse[order] = np.arange(len(order))
-    return inverse
-
-
-def _offsets(lengths: I64) -> I64:
-    """Return offsets of lists of these lengths: int64, shape (n + 1,)."""
-    return np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
-
-
-def _list_order(counts: I64, order: Rows) -> Rows | None:
-    """Return where the elements of lists are found once the lists are put in order."""
-    if not np.any(order[1:] < order[:-1]):
-        return None
-    start = np.cumsum(counts) - counts
-    lengths = counts[order]
-    base = np.repeat(start[order] - (np.cumsum(lengths) - lengths), lengths)
-    return base + np.arange(len(base))

@@ -14,18 +14,14 @@ from onnxroot._external import ExternalTensor, external_tensors
 from onnxroot._join import Document, PayloadSource, join
 from onnxroot._layout import wire_values
 from onnxroot._manifest import Manifest, parse_manifest
-from onnxroot._rntuple_read import (
-    RootFile,
-    TableReader,
-    ValueReader,
-    message_table,
-    payload_table,
-    tables_in,
-)
+from onnxroot._ragged import exclusive_sum, scatter
+from onnxroot._rntuple_read import RootFile, TableReader
 from onnxroot._schema import Field
 from onnxroot._sha256 import Sha256
 from onnxroot._spec import EXTERNAL_SEGMENT, PAYLOAD, PAYLOAD_FIELDS, ROOT_MESSAGE, TENSOR
-from onnxroot._wire import VARINT, encode_varints, exclusive_sum, scatter
+from onnxroot._tables_read import ValueReader, message_table, payload_table, tables_in
+from onnxroot._varints import encode_varints
+from onnxroot._wire import VARINT
 from onnxroot.errors import FormatError, IntegrityError
 from onnxroot.tables import Column, Payloads, Table, Tables
 

@@ -1,7 +1,7 @@
-"""The protobuf wire format over uint8 arrays.
+"""The protobuf wire format over uint8 arrays: the records of many messages at once.
 
-Varints, tags and lengths, many at once, as NumPy arrays. This module knows no ONNX: which fields
-a message has comes in as a `FieldRules`. Positions are int64 byte offsets into one uint8 array.
+This module knows no ONNX: which fields a message has comes in as a `FieldRules`. Positions are
+int64 byte offsets into one uint8 array.
 
 Source: https://protobuf.dev/programming-guides/encoding/
 """
@@ -9,12 +9,13 @@ Source: https://protobuf.dev/programming-guides/encoding/
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
+from onnxroot._ragged import exclusive_sum
+from onnxroot._varints import decode_varints, fail_truncated
 from onnxroot.errors import FormatError
 
 __all__ = [
@@ -25,18 +26,7 @@ __all__ = [
     "VARINT",
     "FieldRules",
     "Tokens",
-    "concatenate",
-    "decode_varints",
-    "encode_varints",
-    "exclusive_sum",
-    "gather",
-    "group_starts",
-    "read_varint_stream",
     "scan",
-    "scatter",
-    "varint_widths",
-    "varint_windows",
-    "write_varints",
 ]
 
 U8 = npt.NDArray[np.uint8]
@@ -53,8 +43,6 @@ _MAX_TAG = 2**32 - 1
 _LOCK_STEP_MIN = 48  # below this many messages one loop over tags beats NumPy's overhead
 _RUN_MIN = 16  # elements of one unpacked field in a row before a run is looked for
 _RUN_WINDOW = 1 << 16
-_BLOCK = 1 << 20  # bytes moved per block of a ragged copy: bounds the index array to 8 MiB
-_LONG = 512  # mean piece length from which copying slices beats indexing bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,207 +89,6 @@ class Tokens:
     def select(self, index: npt.NDArray[np.intp]) -> Tokens:
         """Return the records at `index`, in its order, as copies."""
         return Tokens(**{name: getattr(self, name)[index] for name in self.__slots__})
-
-
-def concatenate(parts: list[npt.NDArray[np.generic]]) -> npt.NDArray[np.generic]:
-    """Concatenate, without a copy when there is only one part."""
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
-
-
-def exclusive_sum(lengths: I64) -> I64:
-    """Return where each piece begins when pieces of these lengths are laid end to end."""
-    return np.cumsum(lengths) - lengths
-
-
-def group_starts(keys: npt.NDArray[np.integer[Any]]) -> Bool:
-    """Return where runs of equal keys begin: bool, shape of `keys`."""
-    first = np.ones(len(keys), np.bool_)
-    np.not_equal(keys[1:], keys[:-1], out=first[1:])
-    return first
-
-
-# --- varints -----------------------------------------------------------------------------------
-
-
-def decode_varints(data: U8, start: I64, stop: I64) -> tuple[U64, I64, bool]:
-    """Decode one varint at each start.
-
-    Args:
-        data: uint8, shape (n_bytes,); read only.
-        start: int64, shape (n,).
-        stop: int64, shape (n,); the end of the message that holds the varint.
-
-    Returns:
-        Values, uint64 (n,), higher bits than 64 dropped; widths in bytes, int64 (n,); and whether
-        every one was as short as it can be.
-
-    Raises:
-        FormatError: A varint passes ten bytes or its stop.
-    """
-    if np.any(start >= stop):
-        _fail_truncated(start[start >= stop][0])
-    byte = data[start]
-    values = byte.astype(np.uint64)
-    widths = np.ones(len(start), np.int64)
-    minimal = True
-    more = np.flatnonzero(byte >= 0x80)
-    if not more.size:
-        return values, widths, minimal
-    values[more] &= np.uint64(0x7F)
-    position, limit = start[more], stop[more]
-    for k in range(1, 10):
-        position = position + 1
-        if np.any(position >= limit):
-            _fail_truncated(start[more[position >= limit][0]])
-        byte = data[position]
-        values[more] |= (byte & np.uint8(0x7F)).astype(np.uint64) << np.uint64(7 * k)
-        last = byte < 0x80
-        minimal = minimal and not np.any(last & ((byte == 0) | ((byte > 1) & (k == 9))))
-        widths[more] = k + 1
-        more, position, limit = more[~last], position[~last], limit[~last]
-        if not more.size:
-            return values, widths, minimal
-    raise FormatError(
-        "a varint passes ten bytes; this is not a ModelProto, or it is damaged",
-        offset=int(start[more[0]]),
-    )
-
-
-def _fail_truncated(offset: np.int64 | int) -> NoReturn:
-    raise FormatError(
-        "a record passes the end of the message that holds it; the file is truncated, damaged "
-        "or not a ModelProto",
-        offset=int(offset),
-    )
-
-
-def varint_widths(values: U64) -> I64:
-    """Return the bytes each value takes as a minimal varint: int64, shape of `values`."""
-    widths = np.ones(values.shape, np.int64)
-    largest = int(values.max()) if values.size else 0
-    for k in range(1, 10):
-        if largest < 1 << (7 * k):
-            break
-        widths += values >= np.uint64(1 << (7 * k))
-    return widths
-
-
-def write_varints(out: U8, start: I64, values: U64, widths: I64) -> None:
-    """Write each value as a varint of the given width at its start, in place."""
-    if not len(values):
-        return
-    widest = int(widths.max())
-    if widest == 1:
-        out[start] = values.astype(np.uint8)
-        return
-    for k in range(widest):
-        here = widths > k
-        byte = ((values[here] >> np.uint64(7 * k)) & np.uint64(0x7F)).astype(np.uint8)
-        byte |= (widths[here] > k + 1).astype(np.uint8) << np.uint8(7)
-        out[start[here] + k] = byte
-
-
-def encode_varints(values: U64) -> tuple[U8, I64]:
-    """Return the values as minimal varints end to end, uint8, and their widths, int64 (n,)."""
-    widths = varint_widths(values)
-    out = np.empty(int(widths.sum()), np.uint8)
-    write_varints(out, exclusive_sum(widths), values, widths)
-    return out, widths
-
-
-def read_varint_stream(stream: U8) -> tuple[U64, I64]:
-    """Decode varints that lie end to end.
-
-    Args:
-        stream: uint8, shape (n_bytes,).
-
-    Returns:
-        Values, uint64 (n,), and widths, int64 (n,).
-
-    Raises:
-        FormatError: The last varint is cut, or one passes ten bytes; the offset is in `stream`.
-    """
-    ends = np.flatnonzero(stream < 0x80).astype(np.int64) + 1
-    if (ends[-1] if ends.size else 0) != len(stream):
-        raise FormatError("a packed varint is cut at the end", offset=len(stream))
-    starts = np.concatenate([np.zeros(1, np.int64), ends[:-1]]) if ends.size else ends
-    widths = ends - starts
-    if ends.size and int(widths.max()) > 10:
-        raise FormatError(
-            "a packed varint passes ten bytes", offset=int(starts[np.argmax(widths > 10)])
-        )
-    values = (stream[starts] & np.uint8(0x7F)).astype(np.uint64)
-    more = np.flatnonzero(widths > 1)
-    k = 1
-    while more.size:
-        byte = (stream[starts[more] + k] & np.uint8(0x7F)).astype(np.uint64)
-        values[more] |= byte << np.uint64(7 * k)
-        k += 1
-        more = more[widths[more] > k]
-    return values, widths
-
-
-# --- ragged copies -----------------------------------------------------------------------------
-
-
-def gather(data: U8, start: I64, length: I64) -> U8:
-    """Return the pieces ``data[start:start + length]`` end to end.
-
-    Args:
-        data: uint8, shape (n_bytes,).
-        start: int64, shape (n,).
-        length: int64, shape (n,).
-
-    Returns:
-        uint8, shape (sum of lengths,); a view of `data` where the pieces lie end to end there.
-    """
-    if not len(start):
-        return np.empty(0, np.uint8)
-    if len(start) == 1 or not np.any(start[1:] != start[:-1] + length[:-1]):
-        return data[int(start[0]) : int(start[0] + length.sum())]
-    out = np.empty(int(length.sum()), np.uint8)
-    target = exclusive_sum(length)
-    if len(out) > _LONG * len(start):
-        for s, t, n in zip(start.tolist(), target.tolist(), length.tolist(), strict=True):
-            out[t : t + n] = data[s : s + n]
-        return out
-    for lo, hi in _blocks(target, len(out)):
-        index = _ragged_index(start[lo:hi], length[lo:hi])
-        first = int(target[lo])
-        out[first : first + len(index)] = data[index]
-    return out
-
-
-def scatter(out: U8, start: I64, length: I64, data: U8) -> None:
-    """Write consecutive pieces of `data`, of these lengths, at each start of `out`, in place."""
-    source = exclusive_sum(length)
-    if len(data) > _LONG * len(start):
-        for s, t, n in zip(source.tolist(), start.tolist(), length.tolist(), strict=True):
-            out[t : t + n] = data[s : s + n]
-        return
-    for lo, hi in _blocks(source, len(data)):
-        index = _ragged_index(start[lo:hi], length[lo:hi])
-        first = int(source[lo])
-        out[index] = data[first : first + len(index)]
-
-
-def _ragged_index(start: I64, length: I64) -> I64:
-    """Return the positions of all bytes of all pieces: int64, shape (sum of lengths,)."""
-    index = np.repeat(start - exclusive_sum(length), length)
-    index += np.arange(len(index), dtype=np.int64)
-    return index
-
-
-def _blocks(offset: I64, total: int) -> list[tuple[int, int]]:
-    """Cut pieces that begin at `offset` into blocks of about a mebibyte each."""
-    if total <= _BLOCK:
-        return [(0, len(offset))]
-    cuts = np.searchsorted(offset, np.arange(_BLOCK, total, _BLOCK))
-    edges = np.unique(np.concatenate([[0], cuts, [len(offset)]])).tolist()
-    return list(pairwise(edges))
-
-
-# --- records -----------------------------------------------------------------------------------
 
 
 def scan(data: U8, start: I64, stop: I64, rules: FieldRules) -> tuple[Tokens, bool]:
@@ -369,7 +156,7 @@ def _decode_records(data: U8, tag_start: I64, stop: I64, message: I64) -> tuple[
     value_start[framed] = value_end[framed]
     if np.any(value[framed] > (stop[framed] - value_start[framed]).astype(np.uint64)):
         over = value[framed] > (stop[framed] - value_start[framed]).astype(np.uint64)
-        _fail_truncated(tag_start[framed[over][0]])
+        fail_truncated(tag_start[framed[over][0]])
     value_end[framed] += value[framed].astype(np.int64)
     if len(coded) < len(tag):
         value_end[wire_type == FIXED32] += 4
@@ -379,7 +166,7 @@ def _decode_records(data: U8, tag_start: I64, stop: I64, message: I64) -> tuple[
                 memoryview(data), int(value_start[i]), int(stop[i]), [int(number[i])]
             )
         if np.any(value_end > stop):
-            _fail_truncated(tag_start[value_end > stop][0])
+            fail_truncated(tag_start[value_end > stop][0])
     tokens = Tokens(
         message=message,
         number=number,
@@ -554,33 +341,7 @@ def _skip_group(buffer: memoryview, position: int, stop: int, open_groups: list[
                 offset=begin,
             )
         if position > stop or not 0 < number <= _MAX_TAG >> 3:
-            _fail_truncated(begin)
+            fail_truncated(begin)
         if len(open_groups) > MAX_DEPTH:
             raise FormatError(f"groups nest deeper than {MAX_DEPTH}", offset=begin)
     return position
-
-
-def varint_windows(data: U8, start: int, stop: int, nbytes: int) -> list[tuple[int, int]]:
-    """Cut varints that lie end to end into windows of about `nbytes`, between two varints.
-
-    Args:
-        data: uint8, shape (n_bytes,).
-        start: Where the first varint begins.
-        stop: Where the last one ends.
-        nbytes: Aim for a window's length, at least 10.
-
-    Returns:
-        (start, stop) of each window. The last one takes what is left, cut varints included.
-    """
-    windows = []
-    while stop - start > nbytes:
-        tail = data[start + nbytes - 10 : start + nbytes]
-        ends = np.flatnonzero(tail < 0x80)
-        if not ends.size:
-            raise FormatError("a packed varint passes ten bytes", offset=start + nbytes - 10)
-        end = start + nbytes - 10 + int(ends[-1]) + 1
-        windows.append((start, end))
-        start = end
-    if start < stop:
-        windows.append((start, stop))
-    return windows

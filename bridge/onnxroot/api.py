@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
@@ -25,6 +22,7 @@ from onnxroot._schema import installed_schema
 from onnxroot._sha256 import sha256_of
 from onnxroot._spans import Buffers
 from onnxroot._spec import CHUNK_NBYTES, FORMAT_VERSION
+from onnxroot._transaction import Transaction
 from onnxroot.adapter import find_adapter
 from onnxroot.errors import (
     FormatError,
@@ -36,8 +34,6 @@ from onnxroot.errors import (
 from onnxroot.tables import Tables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from onnxroot._rntuple_read import RootFile
     from onnxroot._verify import Report
     from onnxroot.model import Model
@@ -110,7 +106,8 @@ def write(
         ExternalFile(location=location, nbytes=len(data), sha256=digest)
         for (location, data), digest in zip(files, digests[1:], strict=True)
     )
-    with _new_file(address, existing) as path:
+    with Transaction() as transaction:
+        path = str(transaction.create(Path(address.path), copy=existing == "add"))
         manifest = _write_into(
             path,
             address.directory,
@@ -124,7 +121,7 @@ def write(
                 tables={},
                 schema=tables.schema,
                 provenance=_provenance(source),
-                metadata=dict(metadata or {}),
+                metadata={str(key): str(value) for key, value in (metadata or {}).items()},
             ),
             compression,
             update=existing == "add",
@@ -260,7 +257,9 @@ def convert(
         )
     if not replace and os.path.lexists(target.path):
         raise ModelExistsError(f"{target.path} exists; choose another name or replace it")
-    Path(target.path).write_bytes(_source_of(model, None).data.tobytes())
+    with Transaction() as transaction:
+        new = transaction.create(Path(target.path))
+        new.write_bytes(_source_of(model, None).data.tobytes())
 
 
 # --- sources -----------------------------------------------------------------------------------
@@ -356,49 +355,29 @@ def _check_destination(address: Address, *, replace: bool) -> str:
     if not path.exists():
         return "new"
     with RootFile(address.path) as file:
+        models = file.directories()
+        around = [m for m in models if f"{address.directory}/".startswith(f"{m}/" if m else "")]
+        other = file.not_a_directory(address.directory)
+        if other:
+            raise ModelExistsError(f"{address}: {other} is an object, no directory")
+        if around and around != [address.directory]:
+            raise ModelExistsError(
+                f"{address} is inside the model {around[0] or address.path}; choose another name"
+            )
         if not file.has(address.directory):
             return "add"
+        if address.directory not in models:
+            raise ModelExistsError(f"{address} exists and is no model; choose another name")
         if not replace:
             raise ModelExistsError(
                 f"{address} exists; choose another name, or replace it (replace=True, --replace)"
             )
-        if file.holds_only(address.directory):
+        if models == [address.directory] and file.holds_only(address.directory):
             return "new"
     raise UnsupportedModelError(
         f"{address} can't be replaced in a file that holds other objects too, in this version; "
         "write the model under another name, or into a file of its own"
     )
-
-
-@contextmanager
-def _new_file(address: Address, existing: str) -> Iterator[str]:
-    """Yield a temporary file beside the destination; it takes its place if all goes well."""
-    target = Path(address.path)
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
-    os.close(handle)
-    try:
-        if existing == "add":
-            shutil.copyfile(target, name)
-            shutil.copymode(target, name)
-        else:
-            mask = os.umask(0)
-            os.umask(mask)
-            Path(name).chmod(0o666 & ~mask)
-        yield name
-        _sync(name)
-        Path(name).replace(target)
-        _sync(str(target.parent))
-    finally:
-        Path(name).unlink(missing_ok=True)
-
-
-def _sync(path: str) -> None:
-    """Wait until a file or folder is on the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _write_into(
