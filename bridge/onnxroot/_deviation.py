@@ -129,8 +129,9 @@ def _pieces(found: Split, trace: list[Trace], canonical: Document) -> tuple[I64,
         value = record + behind - skeleton
         start, middle, stop = one.start[known], one.value_start[known], one.stop[known]
         parts.append((start, middle, record))
-        if not one.field.is_message and not one.copied:
-            parts.append((middle, stop, value))
+        if not one.field.is_message:
+            in_parts = np.isin(one.rows[known], [span.row for span in one.copied])
+            parts.append((middle[~in_parts], stop[~in_parts], value[~in_parts]))
         by_row = dict(zip(one.rows[known].tolist(), value.tolist(), strict=True))
         parts += [_one_piece(span, by_row[span.row]) for span in one.copied]
     if not parts:

@@ -144,17 +144,21 @@ def find_spans(
     length = tokens.value_end - tokens.value_start
     _check_whole(data, item, tokens, length)
     copied: list[Span] = []
+    joined: list[Span] = []
     if item.label == "optional":
         last = np.append(rows[1:] != rows[:-1], True)  # the last of several counts
         row, start, nbytes = rows[last], tokens.value_start[last], length[last]
         buffer = np.zeros(len(row), np.int64)
     else:
-        row, start, nbytes, buffer = _join_records(buffers, tokens, rows, length, copied, item)
+        row, start, nbytes, buffer = _join_records(buffers, tokens, rows, length, joined)
     keep = nbytes > 0
     row, start, nbytes, buffer = row[keep], start[keep], nbytes[keep], buffer[keep]
     types = np.zeros(len(row), np.int64) if data_type is None else data_type[row]
     if item.wire_type == VARINT:
+        before = buffer.copy()
         n_values, low, high = _tighten(buffers, item, row, buffer, start, nbytes, copied)
+        changed = set(row[buffer != before].tolist())
+        joined = [span for span in joined if span.row not in changed]
         storage = _storage_of_numbers(item, types, low, high)
     else:
         natural = storage_of_bytes(types, nbytes)
@@ -166,7 +170,7 @@ def find_spans(
     spans = Spans(
         row=row, buffer=buffer, start=start, nbytes=nbytes, storage=storage, n_values=n_values
     )
-    return spans, copied
+    return spans, copied + joined
 
 
 def from_wire(item: Field, values: U64) -> npt.NDArray[Any]:
@@ -249,7 +253,7 @@ def _check_whole(data: U8, item: Field, tokens: Tokens, length: I64) -> None:
 
 
 def _join_records(
-    buffers: Buffers, tokens: Tokens, rows: I64, length: I64, copied: list[Span], item: Field
+    buffers: Buffers, tokens: Tokens, rows: I64, length: I64, copied: list[Span]
 ) -> tuple[I64, I64, I64, I64]:
     """Return row, start, length and buffer of each row's values, records of one row joined."""
     first = np.flatnonzero(group_starts(rows))
@@ -263,8 +267,7 @@ def _join_records(
         buffer[split] = buffers.add(joined)
         start = start.copy()
         start[split] = exclusive_sum(nbytes[split])
-        if item.wire_type != VARINT:
-            _note_copies(tokens, rows, length, within, copied)
+        _note_copies(tokens, rows, length, within, copied)
     return row, start, nbytes, buffer
 
 

@@ -7,7 +7,6 @@ until `Adapter.to_onnx` is called.
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -42,6 +41,8 @@ class Adapter(Protocol):
 
 def find_adapter(path: Path) -> Adapter | None:
     """Return the first adapter, by name, that accepts a file or folder; None if none does."""
+    from importlib.metadata import entry_points  # noqa: PLC0415  (20 ms, seldom needed)
+
     for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
         adapter: Adapter = point.load()
         if adapter.accepts(path):

@@ -6,7 +6,6 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -99,7 +98,10 @@ def write(
     address = parse_address(destination)
     address = Address(address.path, address.directory or _name_of(source))
     existing = _check_destination(address, replace=replace)
-    tables, buffers = dissect(source.data, installed_schema())
+    try:
+        tables, buffers = dissect(source.data, installed_schema())
+    except FormatError as error:
+        raise error.within(source.name or "the model") from error
     tables, files = attach(tables, buffers, source.folder)
     digests = [sha256_of(data) for data in (source.data, *(data for _, data in files))]
     external = tuple(
@@ -333,6 +335,8 @@ def _provenance(source: _Source) -> dict[str, str]:
 
 @cache
 def _versions() -> dict[str, str]:
+    from importlib.metadata import version  # noqa: PLC0415  (20 ms that readers need not spend)
+
     return {name: version(name) for name in ("onnxroot", "onnx", "uproot")}
 
 

@@ -48,6 +48,12 @@ class FormatError(OnnxRootError, ValueError):
         super().__init__(message if offset is None else f"byte {offset}: {message}")
         self.offset = offset
 
+    def within(self, where: str) -> FormatError:
+        """Return the same error with a file's name in front."""
+        error = FormatError(f"{where}: {self}")
+        error.offset = self.offset
+        return error
+
 
 class IntegrityError(OnnxRootError, ValueError):
     """A digest, a size or a row count differs from what was stored."""
