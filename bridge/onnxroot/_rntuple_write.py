@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import uproot
 import xxhash
+from uproot.writing._cascade import RawStreamerInfo  # what `update_streamers` takes
 
 from onnxroot._chunks import labels, storages_of, values_of
 from onnxroot._dtypes import Storage
@@ -30,6 +31,7 @@ from onnxroot._spec import (
     ROOT_MESSAGE,
     TENSORS,
 )
+from onnxroot._streamer_info import CLASS_NAME, CLASS_VERSION, streamer_info
 from onnxroot.tables import Column, Payloads, Tables
 
 __all__ = ["COMPRESSIONS", "ModelWriter"]
@@ -128,6 +130,9 @@ class ModelWriter:
 
     def write_manifest(self, manifest: Manifest) -> None:
         """Write the manifest: the last thing, which makes the directory a model."""
+        self._file.file.update_streamers(
+            [RawStreamerInfo(None, streamer_info(), CLASS_NAME, CLASS_VERSION)]
+        )
         self._file.compression = _METADATA
         self._directory[MANIFEST] = manifest.to_json()
 
