@@ -13,7 +13,7 @@ from onnxroot._layout import lay_out, payload_records
 from onnxroot._ragged import gather
 from onnxroot._schema import Field, MessageType, Schema
 from onnxroot._spans import Spans
-from onnxroot._spec import NO_ROW, ROOT_MESSAGE, TENSOR
+from onnxroot._spec import NO_ROW, PAYLOAD_FIELDS, ROOT_MESSAGE
 from onnxroot.tables import Column, Payloads, Table, Tables
 
 __all__ = ["Part", "Parts", "inverted", "offsets_of"]
@@ -102,7 +102,9 @@ class Parts:
         spans: list[Spans] = []
         for code, parts in self._spans.items():
             joined = Spans.concatenate(parts)
-            name = self._schema.fields[code][0].name
+            message, item = self._schema.fields[code]
+            name = message.name
+            is_elements = (name, item.name) in PAYLOAD_FIELDS
             joined = replace(joined, row=inverse[name][joined.row])
             n = len(joined.row)
             spans.append(joined)
@@ -113,7 +115,7 @@ class Parts:
                     storage=joined.storage,
                     n_values=joined.n_values,
                     nbytes=joined.nbytes,
-                    tensor=joined.row if name == TENSOR else np.full(n, -1),
+                    tensor=joined.row if is_elements else np.full(n, -1),
                 )
             )
         payloads = Payloads.concatenate(found) if found else Payloads.empty()
@@ -138,7 +140,9 @@ class Parts:
                 parent[here] = inverse[self._schema.fields[code][0].name][parent[here]]
         parents = parent.astype(np.uint64)
         parents[parent < 0] = np.uint64(NO_ROW)
-        found = {name for part in parts for name in part.found}
+        found = {
+            name for part in parts for name, arrays in part.found.items() if len(arrays[-1])
+        }
         columns = {
             item.name: self._assemble_column(item, parts, order)
             for item in kind.fields

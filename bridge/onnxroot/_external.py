@@ -223,6 +223,8 @@ def _segments(location: str, data: U8, tensors: list[ExternalTensor]) -> list[tu
                 f"the tensor ends at byte {max(stop, tensor.offset)}; the file was cut or replaced"
             )
         ranges.append((tensor.offset, stop, tensor.row))
+    if not len(data):
+        return []
     edges = np.unique([0, len(data), *(r[0] for r in ranges), *(r[1] for r in ranges)])
     owner = np.full(len(edges) - 1, -1, np.int64)
     for start, stop, row in reversed(ranges):  # the first tensor wins

@@ -67,6 +67,8 @@ def gather(data: U8, start: I64, length: I64) -> U8:
 
 def scatter(out: U8, start: I64, length: I64, data: U8) -> None:
     """Write consecutive pieces of `data`, of these lengths, at each start of `out`, in place."""
+    if not len(start):
+        return
     source = exclusive_sum(length)
     if len(data) > _LONG * len(start):
         for s, t, n in zip(source.tolist(), start.tolist(), length.tolist(), strict=True):

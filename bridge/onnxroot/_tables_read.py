@@ -133,6 +133,8 @@ class ValueReader:
             IntegrityError: They are not what was written.
         """
         self._file.check_open()
+        if start == stop:
+            return np.empty(0, self.storage.dtype)
         parts = []
         for cluster in range(start // per_cluster, -(-stop // per_cluster)):
             if cluster != self._cluster:
