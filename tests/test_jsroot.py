@@ -1,0 +1,96 @@
+"""JSROOT, which shows ROOT files in a browser, reads every metadata table; here under Node."""
+
+import json
+import shutil
+import struct
+import subprocess
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import uproot
+
+import onnxroot
+
+pytestmark = [
+    pytest.mark.root,
+    pytest.mark.skipif(shutil.which("npm") is None, reason="Node and npm are not installed"),
+]
+
+HERE = Path(__file__).parent
+GOLDEN = sorted((HERE.parent / "golden_models").glob("*/*.onnx"))
+JSROOT = "jsroot@7.11.2"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Install JSROOT; its optional parts need a compiler and a display."""
+    folder = tmp_path_factory.mktemp("jsroot")
+    npm = [shutil.which("npm"), "install", JSROOT, "--ignore-scripts", "--omit=optional"]
+    done = subprocess.run(npm, cwd=folder, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    shutil.copy(HERE / "jsroot" / "dump.mjs", folder)
+    return folder
+
+
+def test_every_metadata_table_reads_the_same(folder, tmp_path, capsys):
+    path = tmp_path / "golden.root"
+    for model in GOLDEN:
+        onnxroot.write(model, f"{path}:models/{model.stem}")
+    with uproot.open(path) as opened:
+        names = [
+            key
+            for key, kind in opened.classnames(recursive=True, cycle=False).items()
+            if kind == "ROOT::RNTuple" and "/tensors/" not in key
+        ]
+        expected = {}
+        for name in names:
+            columns = opened[name].keys()
+            arrays = [as_javascript(opened[name][column].array()) for column in columns]
+            expected[name] = columns, [list(row) for row in zip(*arrays, strict=True)]
+    tables = folder / "tables.json"
+    tables.write_text(json.dumps([[name, columns] for name, (columns, _) in expected.items()]))
+    done = subprocess.run(
+        ["node", "dump.mjs", str(path), str(tables)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = dict(zip(names, json.loads(done.stdout), strict=True))
+    differing = [
+        f"{name}.{column} row {i}: {got!r}, expected {wanted!r}"
+        for name, (columns, rows) in expected.items()
+        for i, (row, expected_row) in enumerate(zip(found[name], rows, strict=True))
+        for column, got, wanted in zip(columns, row, expected_row, strict=True)
+        if not same(got, wanted)
+    ]
+    assert not differing, "\n".join(differing[:20])
+    with capsys.disabled():
+        print(f"\nJSROOT reads {len(names)} tables of {len(GOLDEN)} golden models as uproot does")
+
+
+def as_javascript(array):
+    """Return Python values; text as bytes."""
+    layout = array.layout
+    if layout.parameter("__array__") == "string":
+        data, edges = layout.content.data.tobytes(), layout.offsets.data.tolist()
+        return [data[a:b] for a, b in pairwise(edges)]
+    if layout.is_list:
+        return [as_javascript(row) for row in array]
+    return array.to_list()
+
+
+def same(got, wanted):
+    """Compare what JSROOT gave with what it should be.
+
+    JSROOT makes a character of each byte, sign-extended, and a double of each 64-bit integer.
+    """
+    if isinstance(wanted, list):
+        return len(got) == len(wanted) and all(map(same, got, wanted))
+    if isinstance(wanted, bytes):
+        return bytes(ord(character) & 0xFF for character in got) == wanted
+    return struct.pack("d", float(got)) == struct.pack("d", float(wanted))
