@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from onnxroot._layout import lay_out, payload_records
-from onnxroot._ragged import gather
+from onnxroot._ragged import distinct, gather
 from onnxroot._schema import Field, MessageType, Schema
 from onnxroot._spans import Spans
 from onnxroot._spec import NO_ROW, PAYLOAD_FIELDS, ROOT_MESSAGE
@@ -135,14 +135,12 @@ class Parts:
         parent = np.concatenate([part.parent for part in parts])
         codes = np.concatenate([part.parent_field for part in parts])
         if kind.name != ROOT_MESSAGE:
-            for code in np.unique(codes).tolist():
+            for code in distinct(codes).tolist():
                 here = codes == code
                 parent[here] = inverse[self._schema.fields[code][0].name][parent[here]]
         parents = parent.astype(np.uint64)
         parents[parent < 0] = np.uint64(NO_ROW)
-        found = {
-            name for part in parts for name, arrays in part.found.items() if len(arrays[-1])
-        }
+        found = {name for part in parts for name, arrays in part.found.items() if len(arrays[-1])}
         columns = {
             item.name: self._assemble_column(item, parts, order)
             for item in kind.fields

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from onnxroot._dtypes import STORAGES, Storage
-from onnxroot._ragged import exclusive_sum, gather
+from onnxroot._ragged import distinct, exclusive_sum, gather
 from onnxroot._schema import Schema
 from onnxroot._spans import Buffers, from_wire
 from onnxroot._spec import CHUNK_NBYTES
@@ -174,7 +174,7 @@ def _decode(
     whole = chunks.n_values[rows] == payloads.n_values[payload]
     whole &= spans.nbytes[payload] <= _WINDOW
     group = payloads.field[payload].astype(np.int64) << 32 | spans.buffer[payload]
-    for key in np.unique(group[whole]).tolist():
+    for key in distinct(group[whole]).tolist():
         here = np.flatnonzero(whole & (group == key))
         item = schema.fields[key >> 32][1]
         array = buffers.arrays[key & 0xFFFFFFFF]
@@ -207,4 +207,4 @@ def _decode(
 
 def storages_of(payloads: Payloads) -> list[Storage]:
     """Return the storages that have values, in the order of their codes."""
-    return [STORAGES[code] for code in np.unique(payloads.storage).tolist()]
+    return [STORAGES[code] for code in distinct(payloads.storage).tolist()]

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from onnxroot._edits import Edits
 from onnxroot._join import Document, join
 from onnxroot._layout import Layout, element_sizes, lay_out, payload_records, tag_of
-from onnxroot._ragged import exclusive_sum
+from onnxroot._ragged import distinct, exclusive_sum
 from onnxroot._schema import Schema
 from onnxroot._spans import Buffers, Span
 from onnxroot._spec import CHUNK_NBYTES
@@ -76,7 +76,7 @@ class _Pieces:
     def without(self, ranges: tuple[I64, I64]) -> _Pieces:
         """Return what is left when byte ranges (begin, end) of the file are taken out."""
         begin, end = ranges
-        cuts = np.unique(np.concatenate([begin, end]))
+        cuts = distinct(np.concatenate([begin, end]))
         inside = (
             np.searchsorted(cuts, self.start, "right"),
             np.searchsorted(cuts, self.start + self.length, "left"),

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from onnxroot._dtypes import STORAGES
-from onnxroot._ragged import group_starts
+from onnxroot._ragged import distinct, group_starts
 from onnxroot._spans import Buffers, Spans, storage_of_bytes
 from onnxroot._spec import EXTERNAL_SEGMENT, NO_ROW, TENSOR
 from onnxroot.errors import FormatError, UnsupportedModelError
@@ -225,7 +225,8 @@ def _segments(location: str, data: U8, tensors: list[ExternalTensor]) -> list[tu
         ranges.append((tensor.offset, stop, tensor.row))
     if not len(data):
         return []
-    edges = np.unique([0, len(data), *(r[0] for r in ranges), *(r[1] for r in ranges)])
+    ends = [0, len(data), *(r[0] for r in ranges), *(r[1] for r in ranges)]
+    edges = distinct(np.array(ends, np.int64))
     owner = np.full(len(edges) - 1, -1, np.int64)
     for start, stop, row in reversed(ranges):  # the first tensor wins
         lo, hi = np.searchsorted(edges, [start, stop])

@@ -23,7 +23,7 @@ from onnxroot._layout import (
     text_lengths,
     wire_values,
 )
-from onnxroot._ragged import exclusive_sum, gather, scatter
+from onnxroot._ragged import distinct, exclusive_sum, gather, scatter
 from onnxroot._schema import Field
 from onnxroot._spec import CHUNK_NBYTES, ROOT_MESSAGE
 from onnxroot._varints import varint_widths, write_varints
@@ -229,7 +229,7 @@ def _write_headers(out: U8, tables: Tables, name: str, placed: Placed) -> None:
     if name == ROOT_MESSAGE:
         return
     codes = tables.tables[name].parent_field
-    for code in np.unique(codes).tolist():
+    for code in distinct(codes).tolist():
         tag = tag_of(tables.schema.fields[code][1])
         rows = np.flatnonzero(codes == code)
         start = placed.start[rows] - placed.header_size[rows]

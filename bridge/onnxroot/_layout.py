@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from onnxroot._ragged import exclusive_sum, group_starts
+from onnxroot._ragged import distinct, exclusive_sum, group_starts
 from onnxroot._schema import Field
 from onnxroot._spec import NO_ROW, PAYLOAD_FIELDS, ROOT_MESSAGE
 from onnxroot._varints import varint_widths
@@ -104,7 +104,7 @@ def lay_out(tables: Tables) -> Layout:
     if ROOT_MESSAGE not in messages or messages[ROOT_MESSAGE].n_rows != 1:
         raise FormatError(f"a model has one {ROOT_MESSAGE}, this one has not")
     field_codes = tables.payloads.field
-    by_code = {c: np.flatnonzero(field_codes == c) for c in np.unique(field_codes).tolist()}
+    by_code = {c: np.flatnonzero(field_codes == c) for c in distinct(field_codes).tolist()}
     placed = {name: _measure(tables, name, table, by_code) for name, table in messages.items()}
     generations = _generations(tables, messages)
     for generation in reversed(generations):
@@ -122,7 +122,7 @@ def payload_records(tables: Tables, layout: Layout) -> I64:
     """Return where the record of each payload begins in the skeleton: int64, (n_payloads,)."""
     payloads = tables.payloads
     position = np.zeros(len(payloads), np.int64)
-    for code in np.unique(payloads.field).tolist():
+    for code in distinct(payloads.field).tolist():
         message, item = tables.schema.fields[code]
         here = payloads.field == code
         rows = payloads.row[here]
@@ -209,7 +209,7 @@ def _hole_sizes(payloads: Payloads, here: Rows, n_rows: int, name: str, item: Fi
     if not here.size:
         return out
     rows = payloads.row[here]
-    if np.any((rows < 0) | (rows >= n_rows)) or len(np.unique(rows)) < len(rows):
+    if np.any((rows < 0) | (rows >= n_rows)) or len(distinct(rows)) < len(rows):
         raise FormatError(f"{name}.{item.name}: payloads belong to rows that don't exist, or twice")
     out[rows] = payloads.nbytes[here]
     return out
@@ -293,7 +293,7 @@ def _groups(tables: Tables, messages: dict[str, Table]) -> list[Children]:
     """Group the messages by type and holding field, each group sorted by parent."""
     groups = []
     for name, table in messages.items():
-        for code in np.unique(table.parent_field).tolist():
+        for code in distinct(table.parent_field).tolist():
             if name == ROOT_MESSAGE:
                 continue
             if code >= len(tables.schema.fields):

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from onnxroot._dtypes import ELEMENT_TYPES, STORAGES, storage_of_dtype
 from onnxroot._layout import wire_values
-from onnxroot._ragged import exclusive_sum, gather, group_starts, scatter
+from onnxroot._ragged import distinct, exclusive_sum, gather, group_starts, scatter
 from onnxroot._schema import Field
 from onnxroot._varints import encode_varints, read_varint_stream, varint_widths, varint_windows
 from onnxroot._wire import FIXED32, FIXED64, VARINT, Tokens
@@ -55,7 +55,7 @@ class Buffers:
             return gather(self.arrays[int(buffer[0])], start, nbytes)
         out = np.empty(int(nbytes.sum()), np.uint8)
         target = exclusive_sum(nbytes)
-        for number in np.unique(buffer).tolist():
+        for number in distinct(buffer).tolist():
             here = buffer == number
             piece = gather(self.arrays[number], start[here], nbytes[here])
             scatter(out, target[here], nbytes[here], piece)
@@ -217,7 +217,7 @@ def _storage_of_numbers(item: Field, data_type: I64, low: I64, high: I64) -> U8:
     """Choose the storage of integers: the element type's if all of them fit, or the field's own."""
     out = np.full(len(data_type), storage_of_dtype(item.dtype).code, np.uint8)
     names = {s.name: s for s in STORAGES}
-    for number in np.unique(data_type).tolist():
+    for number in distinct(data_type).tolist():
         element = ELEMENT_TYPES.get(number)
         if element is None or not element.bits or names[element.storage].dtype.kind == "f":
             continue
@@ -328,7 +328,7 @@ def _tighten(
     """
     counts = _Counts(len(row))
     small = np.flatnonzero(nbytes <= _WINDOW)
-    for number in np.unique(buffer[small]).tolist():
+    for number in distinct(buffer[small]).tolist():
         here = small[buffer[small] == number]
         cuts = np.flatnonzero(np.diff(np.cumsum(nbytes[here]) // _WINDOW)) + 1
         for some in np.split(here, cuts):

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from onnxroot._assemble import Part, Parts, inverted, offsets_of
 from onnxroot._layout import wire_values
-from onnxroot._ragged import gather, group_starts
+from onnxroot._ragged import distinct, gather, group_starts
 from onnxroot._schema import Field, MessageType, Schema
 from onnxroot._spans import Buffers, Span, find_spans, from_wire
 from onnxroot._spec import PAYLOAD_FIELDS, ROOT_MESSAGE, SPILL_NBYTES, TENSOR
@@ -157,7 +157,7 @@ class _Reader:
         part = Part(batch.start[first], batch.parent, batch.parent_field, np.zeros(n, np.uint64))
         base = self.parts.add(kind.name, part)
         in_pieces = len(batch.row) > n
-        occurring = set(np.unique(tokens.number).tolist())
+        occurring = set(distinct(tokens.number).tolist())
         for item in kind.fields:
             if item.number not in occurring:
                 continue
@@ -198,7 +198,8 @@ class _Reader:
             child = np.arange(len(rows))
             parent = rows
         else:
-            parent, child = np.unique(rows, return_inverse=True)
+            first = group_starts(rows)
+            parent, child = rows[first], np.cumsum(first) - 1
         batch = _Batch(
             start=tokens.value_start,
             stop=tokens.value_end,

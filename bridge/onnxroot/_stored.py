@@ -14,7 +14,7 @@ from onnxroot._external import ExternalTensor, external_tensors
 from onnxroot._join import Document, PayloadSource, join
 from onnxroot._layout import wire_values
 from onnxroot._manifest import Manifest, parse_manifest
-from onnxroot._ragged import exclusive_sum, scatter
+from onnxroot._ragged import distinct, exclusive_sum, scatter
 from onnxroot._rntuple_read import RootFile, TableReader
 from onnxroot._schema import Field
 from onnxroot._sha256 import Sha256
@@ -84,7 +84,7 @@ class StoredModel:
         payloads = payload_table(self.reader(PAYLOAD))
         if np.any(payloads.field >= len(self.manifest.schema.fields)):
             raise FormatError(f"{self.where}/{PAYLOAD}: a field code is unknown")
-        for code in np.unique(payloads.field).tolist():
+        for code in distinct(payloads.field).tolist():
             here = payloads.field == code
             item = self.manifest.schema.fields[code][1]
             self._check_sizes(item, payloads.select(here))
@@ -255,8 +255,8 @@ class StoredModel:
         payloads = self.payloads
         key = payloads.storage[first:last].astype(np.int64) << 32 | payloads.field[first:last]
         nbytes = payloads.nbytes[first:last]
-        kinds = np.unique(key).tolist()
-        if len(kinds) == 1 and len(np.unique(payloads.storage[first:last])) == 1:
+        kinds = distinct(key).tolist()
+        if len(kinds) == 1 and len(distinct(payloads.storage[first:last])) == 1:
             return self._wire(kinds[0] & 0xFFFF, np.arange(first, last))
         out = np.empty(int(nbytes.sum()), np.uint8)
         target = exclusive_sum(nbytes)

@@ -58,6 +58,8 @@ class Transaction:
         Raises:
             OSError: It can't be made.
         """
+        if not place.parent.is_dir():
+            raise FileNotFoundError(f"{place.parent}: no such folder")
         handle, name = tempfile.mkstemp(prefix=f".{place.name}.", suffix=".tmp", dir=place.parent)
         path = Path(name)
         self._pending.append((path, place))

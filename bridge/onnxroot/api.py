@@ -42,6 +42,7 @@ __all__ = ["convert", "list_models", "open", "verify", "write"]
 U8 = npt.NDArray[np.uint8]
 
 _DEFAULT_NAME = "model"
+_SMALL_NBYTES = 1 << 23  # files that are put together in memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -399,7 +400,14 @@ def _write_into(
 
     from onnxroot._rntuple_write import ModelWriter  # noqa: PLC0415  (uproot takes 0.3 s)
 
-    with ModelWriter(path, directory, compression=compression, update=update) as writer:
+    nbytes = Path(path).stat().st_size + sum(len(array) for array in buffers.arrays)
+    with ModelWriter(
+        path,
+        directory,
+        compression=compression,
+        update=update,
+        in_memory=nbytes < _SMALL_NBYTES,
+    ) as writer:
         writer.write_tables(tables)
         writer.write_payloads(tables, buffers)
         manifest = changed(manifest, tables=writer.tables)
