@@ -5,7 +5,7 @@ Whatever uproot makes of a damaged file, the callers see `FormatError` or `Integ
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType, TracebackType
@@ -16,6 +16,7 @@ import numpy.typing as npt
 import uproot
 import xxhash
 
+from onnxroot._envelopes import Header, Page, parse_footer, parse_header, parse_page_list
 from onnxroot._manifest import TableInfo
 from onnxroot._spec import (
     FORMAT,
@@ -243,7 +244,38 @@ class TableReader:
         self._file = file
         self._info = info
         self._ntuple = ntuple
-        n_rows = ntuple.num_entries
+        try:
+            self._read_envelopes(ntuple.member)
+        except FormatError as error:
+            raise FormatError(f"{where}: {error}; the file is damaged") from error
+        self._check_counts()
+
+    def _read_envelopes(self, member: Callable[[str], int]) -> None:
+        """Read what the RNTuple's anchor points to: header, footer, page lists."""
+        header = parse_header(
+            self._bytes(member("fSeekHeader"), member("fNBytesHeader"), member("fLenHeader"))
+        )
+        groups = parse_footer(
+            self._bytes(member("fSeekFooter"), member("fNBytesFooter"), member("fLenFooter")),
+            header,
+        )
+        self._types = [column.type for column in header.columns]
+        self._columns = _physical_columns(header)
+        self._clusters: list[list[list[Page]]] = []
+        self._n_rows = 0
+        for group in groups:
+            entries, clusters = parse_page_list(self._bytes(*group))
+            self._n_rows += sum(entries)
+            self._clusters += clusters
+
+    def _bytes(self, offset: int, nbytes: int, length: int) -> bytes:
+        """Read a piece of the file, and decompress it if it has another length than it should."""
+        chunk, _ = self._ntuple.read_locator(Page(0, offset, nbytes), length)
+        return bytes(memoryview(chunk.raw_data))
+
+    def _check_counts(self) -> None:
+        """Compare rows and clusters with the manifest."""
+        where, info, n_rows = self.where, self._info, self._n_rows
         if n_rows != info.n_rows:
             merged = n_rows > info.n_rows and info.n_rows and n_rows % info.n_rows == 0
             hint = (
@@ -252,13 +284,11 @@ class TableReader:
                 else "the file is damaged"
             )
             raise IntegrityError(f"{where}: {n_rows} rows, the manifest says {info.n_rows}; {hint}")
-        n_clusters = len(ntuple.page_link_list)
-        if n_clusters != len(info.digests):
+        if len(self._clusters) != len(info.digests):
             raise IntegrityError(
-                f"{where}: {n_clusters} clusters, the manifest says {len(info.digests)}; "
+                f"{where}: {len(self._clusters)} clusters, the manifest says {len(info.digests)}; "
                 "the file is damaged"
             )
-        self._columns = _physical_columns(ntuple)
 
     @property
     def n_clusters(self) -> int:
@@ -316,22 +346,22 @@ class TableReader:
     def _column(self, number: int, cluster: int) -> npt.NDArray[Any]:
         """Read one column of one cluster; a leading 0 is put before the ends of lists.
 
-        Uproot's own way takes twice as long for a small column, and copies a large one. It serves
-        for columns in encodings that uproot does not write.
+        Uproot's own way, which takes longer and copies large columns, serves for encodings that
+        uproot does not write.
         """
         self._file.check_open()
-        record = self._ntuple.column_records[number]
-        if record.type not in _PLAIN:
+        kind = self._types[number]
+        if kind not in _PLAIN:
             encoded: npt.NDArray[Any] = self._ntuple.read_cluster_range(
                 number, cluster, cluster + 1
             )
             return encoded
-        dtype = np.dtype(_PLAIN[record.type])
-        is_index = record.type == _INDEX64
-        pages = [np.zeros(1, dtype)] if is_index else []
-        for page in self._ntuple.page_link_list[cluster][number].pages:
-            nbytes = page.num_elements * dtype.itemsize
-            chunk, _ = self._ntuple.read_locator(page.locator, nbytes)
+        dtype = np.dtype(_PLAIN[kind])
+        pages = [np.zeros(1, dtype)] if kind == _INDEX64 else []
+        columns = self._clusters[cluster]
+        for page in columns[number] if number < len(columns) else ():
+            nbytes = page.n_elements * dtype.itemsize
+            chunk, _ = self._ntuple.read_locator(page, nbytes)
             data = np.frombuffer(chunk.raw_data, np.uint8)
             if len(data) != nbytes:
                 raise FormatError(f"{self.where}: a page has {len(data)} bytes, expected {nbytes}")
@@ -360,15 +390,18 @@ class TableReader:
             n = int(offsets[-1])
 
 
-def _physical_columns(ntuple: Any) -> dict[str, list[int]]:
-    """Return the numbers of the columns behind each field, outermost first."""
+def _physical_columns(header: Header) -> dict[str, list[int]]:
+    """Return the numbers of the columns behind each top-level field, outermost first."""
     top: dict[str, list[int]] = {}
-    owner: dict[int, str] = {}
-    for number, record in enumerate(ntuple.field_records):
-        parent = record.parent_field_id
-        name = record.field_name if parent == number else owner[parent]
-        owner[number] = name
+    owner: list[str] = []
+    for number, field in enumerate(header.fields):
+        if field.parent > number:
+            raise FormatError(f"field {field.name} stands before the one it belongs to")
+        name = field.name if field.parent == number else owner[field.parent]
+        owner.append(name)
         top.setdefault(name, [])
-    for column in ntuple.column_records:
-        top[owner[column.field_id]].append(column.idx)
+    for number, column in enumerate(header.columns):
+        if column.field >= len(owner):
+            raise FormatError(f"column {number} belongs to no field")
+        top[owner[column.field]].append(number)
     return top

@@ -810,3 +810,1445 @@ inline std::size_t PutVarint(char *out, std::uint64_t value)
    out[n++] = static_cast<char>(value);
    return n;
 }
+
+// --- ROOT files -----------------------------------------------------------------------------------
+
+/// Where a model is, for messages.
+struct Where {
+   std::string fFile, fModel;
+   [[noreturn]] void Fail(const std::string &part, const std::string &expected, const std::string &found,
+                          const std::string &advice = "the file is damaged") const
+   {
+      throw Error(fFile, fModel, part, expected, found, advice);
+   }
+   void Need(bool condition, const std::string &part, const char *expected, const char *found) const
+   {
+      if (!condition)
+         Fail(part, expected, found);
+   }
+};
+
+/// While it lives, ROOT's fatal errors in this thread become exceptions, and others are kept, not printed.
+///
+/// ROOT ends the process where a compressed header contradicts itself.
+class RootErrors {
+public:
+   RootErrors() : fLock(Mutex()), fBefore(Current())
+   {
+      Current() = this;
+      fHandler = ::SetErrorHandler(&Handle);
+   }
+   RootErrors(const RootErrors &) = delete;
+   RootErrors &operator=(const RootErrors &) = delete;
+   ~RootErrors()
+   {
+      ::SetErrorHandler(fHandler);
+      Current() = fBefore;
+   }
+   /// Run a function; whatever it throws, or null, becomes an Error.
+   template <typename F>
+   static auto Run(const Where &where, const std::string &part, const std::string &expected, F &&function)
+   {
+      RootErrors errors;
+      std::string found = "something else";
+      try {
+         if (auto result = function())
+            return result;
+      } catch (const Error &) {
+         throw;
+      } catch (const std::exception &error) {
+         found = error.what();
+         found = found.substr(0, found.find('\n'));
+      }
+      where.Fail(part, expected, found + (errors.fText.empty() ? "" : " (" + errors.fText + ")"),
+                 "it is missing or damaged");
+   }
+
+private:
+   static std::recursive_mutex &Mutex()
+   {
+      static std::recursive_mutex mutex;
+      return mutex;
+   }
+   static RootErrors *&Current()
+   {
+      static RootErrors *current = nullptr;
+      return current;
+   }
+   static void Handle(int level, Bool_t abort, const char *location, const char *text)
+   {
+      RootErrors *const errors = Current();
+      if (!errors || errors->fThread != std::this_thread::get_id())
+         return ::DefaultErrorHandler(level, abort, location, text);
+      if (level >= kError || abort)
+         errors->fText = std::string(location ? location : "") + ": " + (text ? text : "");
+      if (level >= kFatal || abort)
+         throw std::runtime_error("a contradiction in the file");
+   }
+   std::unique_lock<std::recursive_mutex> fLock;
+   RootErrors *fBefore;
+   ::ErrorHandlerFunc_t fHandler = nullptr;
+   std::thread::id fThread = std::this_thread::get_id();
+   std::string fText;
+};
+
+/// An open ROOT file.
+class RootFile {
+public:
+   explicit RootFile(const std::string &path)
+   {
+      fWhere.fFile = path;
+      TDirectory::TContext context;
+      fFile = RootErrors::Run(fWhere, "", "a ROOT file", [&] {
+         std::unique_ptr<TFile> file{TFile::Open(path.c_str(), "READ_WITHOUT_GLOBALREGISTRATION")};
+         if (file && file->IsZombie())
+            file.reset();
+         return file;
+      });
+   }
+   const Where &Location() const { return fWhere; }
+   TFile &Get() { return *fFile; }
+
+   /// The text of a manifest, or nothing if there is none in that directory.
+   std::optional<std::string> Manifest(const std::string &directory)
+   {
+      RootErrors errors;
+      try {
+         TDirectory *const place = directory.empty() ? fFile.get() : fFile->GetDirectory(directory.c_str());
+         return place ? Manifest(*place) : std::nullopt;
+      } catch (const std::exception &error) {
+         fWhere.Fail(directory, "a directory", error.what());
+      }
+   }
+   /// The directories with a manifest of ours.
+   std::vector<std::string> Models()
+   {
+      RootErrors errors;
+      std::vector<std::string> found;
+      std::set<std::int64_t> seen;
+      try {
+         Search(*fFile, "", 0, seen, found);
+      } catch (const std::exception &error) {
+         fWhere.Fail("", "readable directories", error.what());
+      }
+      std::sort(found.begin(), found.end());
+      return found;
+   }
+   void Read(char *out, std::uint64_t position, std::uint64_t nbytes, const Where &where, const std::string &part)
+   {
+      const auto size = static_cast<std::uint64_t>(std::max<Long64_t>(fFile->GetSize(), 0));
+      if (nbytes > (1u << 30) || nbytes > size || position > size - nbytes)
+         where.Fail(part, "a page within the file", "one that ends behind it");
+      RootErrors errors;
+      if (fFile->ReadBuffer(out, static_cast<Long64_t>(position), static_cast<Int_t>(nbytes)))
+         where.Fail(part, std::to_string(nbytes) + " bytes", "a failure to read them");
+   }
+
+private:
+   static std::optional<std::string> Manifest(TDirectory &directory)
+   {
+      TKey *const key = directory.GetKey("manifest");
+      if (!key || std::strcmp(key->GetClassName(), "TObjString") != 0)
+         return std::nullopt;
+      std::unique_ptr<TObject> object{key->ReadObj()};
+      const auto *const text = dynamic_cast<TObjString *>(object.get());
+      if (!text || text->GetString().Index("{\"format\":\"onnxroot\"") != 0) // §3.1
+         return std::nullopt;
+      return std::string(text->GetString().Data(), text->GetString().Length());
+   }
+   static void Search(TDirectory &directory, const std::string &path, int depth, std::set<std::int64_t> &seen,
+                      std::vector<std::string> &found)
+   {
+      if (depth > kMaxDepth || !directory.GetListOfKeys())
+         return;
+      if (Manifest(directory))
+         found.push_back(path);
+      std::set<std::string> names; // a name has a key for each of its cycles
+      for (TObject *object : *directory.GetListOfKeys()) {
+         auto *const key = static_cast<TKey *>(object);
+         const std::string name = key->GetName(), type = key->GetClassName();
+         if ((type != "TDirectoryFile" && type != "TDirectory") || !names.insert(name).second ||
+             !seen.insert(key->GetSeekKey()).second)
+            continue;
+         if (TDirectory *const inner = directory.GetDirectory(name.c_str()))
+            Search(*inner, path.empty() ? name : path + "/" + name, depth + 1, seen, found);
+      }
+   }
+   Where fWhere;
+   std::unique_ptr<TFile> fFile;
+};
+
+/// A column of a table: for each level of lists the begin of each list and the end of the last; values.
+struct Column {
+   int fStorage = kUInt8;
+   std::vector<std::vector<std::uint64_t>> fOffsets;
+   std::vector<char> fValues;
+
+   std::uint64_t Size() const { return fValues.size() / InfoOf(fStorage).fSize; }
+   /// One value, sign-extended, or the bits of a floating-point number.
+   std::uint64_t Bits(std::uint64_t i) const
+   {
+      std::uint64_t bits = 0;
+      const std::uint64_t size = InfoOf(fStorage).fSize;
+      std::memcpy(&bits, fValues.data() + i * size, size);
+      const unsigned shift = 64 - 8 * static_cast<unsigned>(size);
+      if (fStorage % 2 == 1 && fStorage < kFloat && shift > 0 && bits >> (8 * size - 1))
+         bits |= ~std::uint64_t(0) << (64 - shift);
+      return bits;
+   }
+   /// String number i of the innermost level.
+   std::pair<const char *, std::uint64_t> Text(std::uint64_t i) const
+   {
+      const auto &ends = fOffsets.back();
+      return {fValues.data() + ends[i], ends[i + 1] - ends[i]};
+   }
+};
+
+/// An RNTuple: its descriptor is ROOT's, its pages are read and decoded here.
+class NTuple {
+public:
+   NTuple(RootFile &file, const Where &where, const std::string &name, const Json &info)
+      : fFile(file), fWhere(where), fName(name)
+   {
+      const std::string path = where.fModel.empty() ? name : where.fModel + "/" + name;
+      fReader = RootErrors::Run(where, name, "an RNTuple", [&]() -> std::unique_ptr<ROOT::RNTupleReader> {
+         TDirectory::TContext context;
+         std::unique_ptr<ROOT::RNTuple> anchor{file.Get().Get<ROOT::RNTuple>(path.c_str())};
+         if (!anchor)
+            return nullptr;
+         auto reader = ROOT::RNTupleReader::Open(*anchor);
+         reader->GetDescriptor(); // keeps a copy
+         return reader;
+      });
+      const std::uint64_t rows = info["rows"].Count(), found = fReader->GetNEntries();
+      for (const Json &digest : info["digests"].Array())
+         fDigests.push_back(digest.String());
+      const bool merged = found > rows && rows > 0 && found % rows == 0; // §3.2
+      if (found != rows)
+         where.Fail(name, std::to_string(rows) + " rows", std::to_string(found),
+                    merged ? "the file was probably merged with hadd: restore it from the original"
+                           : "the file is damaged");
+      for (const auto &cluster : Descriptor().GetClusterIterable())
+         fClusters.emplace_back(cluster.GetFirstEntryIndex(), cluster.GetId());
+      std::sort(fClusters.begin(), fClusters.end());
+      if (fClusters.size() != fDigests.size())
+         where.Fail(name, std::to_string(fDigests.size()) + " clusters", std::to_string(fClusters.size()));
+      RootErrors::Run(where, name, "columns of plain numbers, strings and lists", [&] { return FindColumns(); });
+   }
+   std::size_t NClusters() const { return fClusters.size(); }
+
+   /// All columns of the only cluster, by field, checked against the digest.
+   std::map<std::string, Column> ReadAll()
+   {
+      std::map<std::string, Column> columns;
+      const std::uint64_t nRows = fReader->GetNEntries();
+      fWhere.Need(nRows > 0 && NClusters() == 1, fName, "one cluster", "another number");
+      Xxh64 digest;
+      for (const auto &[name, parts] : fColumns) {
+         Column &column = columns[name];
+         std::uint64_t n = nRows;
+         for (const Part &part : parts) {
+            std::vector<char> data;
+            ReadColumn(part, 0, data);
+            digest.Update(data.data(), data.size());
+            fWhere.Need(data.size() / part.fSize == n, fName, "columns of equal length", "others");
+            if (!part.fIsIndex) {
+               column.fStorage = part.fStorage;
+               column.fValues = std::move(data);
+               continue;
+            }
+            column.fOffsets.emplace_back(n + 1);
+            auto &ends = column.fOffsets.back();
+            if (n > 0)
+               std::memcpy(ends.data() + 1, data.data(), data.size());
+            fWhere.Need(std::is_sorted(ends.begin(), ends.end()), fName, "ascending ends of lists", "others");
+            n = ends.back();
+         }
+      }
+      Check(digest, 0);
+      return columns;
+   }
+   /// The values of one cluster of a table in `tensors/`, checked against their digest.
+   void ReadValues(std::size_t cluster, int storage, std::vector<char> &out)
+   {
+      const auto values = std::find_if(fColumns.begin(), fColumns.end(), [](auto &c) { return c.first == "values"; });
+      fWhere.Need(cluster < NClusters() && values != fColumns.end() && !values->second.back().fIsIndex &&
+                     values->second.back().fStorage == storage,
+                  fName, "all values of the payloads", "others");
+      ReadColumn(values->second.back(), cluster, out);
+      Xxh64 digest;
+      digest.Update(out.data(), out.size());
+      Check(digest, cluster);
+   }
+
+private:
+   using ColumnType = ROOT::ENTupleColumnType;
+   struct Part {
+      ROOT::DescriptorId_t fId;
+      ColumnType fType;
+      bool fIsIndex;
+      int fStorage;
+      std::uint64_t fSize; ///< of a value in memory
+      bool fSplit, fDelta, fZigzag;
+      std::uint64_t fStored; ///< bytes of a value in the file
+   };
+   const ROOT::RNTupleDescriptor &Descriptor() { return fReader->GetDescriptor(); }
+
+   bool FindColumns()
+   {
+      const auto &descriptor = Descriptor();
+      for (const auto &top : descriptor.GetTopLevelFields()) {
+         fColumns.emplace_back(top.GetFieldName(), std::vector<Part>());
+         ROOT::DescriptorId_t field = top.GetId();
+         for (bool inner = true; inner;) {
+            for (const auto &column : descriptor.GetColumnIterable(field))
+               fColumns.back().second.push_back(PartOf(column.GetPhysicalId(), column.GetType()));
+            inner = false;
+            for (const auto &child : descriptor.GetFieldIterable(field)) {
+               if (inner || fColumns.back().second.size() > 2)
+                  throw std::runtime_error("records");
+               field = child.GetId();
+               inner = true;
+            }
+         }
+         const auto &parts = fColumns.back().second;
+         if (parts.empty() || parts.size() > 3 || parts.back().fIsIndex)
+            throw std::runtime_error("the field " + top.GetFieldName());
+         for (std::size_t i = 0; i + 1 < parts.size(); ++i)
+            if (!parts[i].fIsIndex)
+               throw std::runtime_error("two representations of " + top.GetFieldName());
+      }
+      return true;
+   }
+   static Part PartOf(ROOT::DescriptorId_t id, ColumnType type)
+   {
+      using T = ColumnType;
+      struct Row {
+         T fType, fSplit;
+         int fStorage;
+      };
+      static const Row rows[] = {{T::kUInt8, T::kUInt8, kUInt8},     {T::kByte, T::kByte, kUInt8},
+                                 {T::kInt8, T::kInt8, kInt8},        {T::kUInt16, T::kSplitUInt16, kUInt16},
+                                 {T::kInt16, T::kSplitInt16, kInt16}, {T::kUInt32, T::kSplitUInt32, kUInt32},
+                                 {T::kInt32, T::kSplitInt32, kInt32}, {T::kUInt64, T::kSplitUInt64, kUInt64},
+                                 {T::kInt64, T::kSplitInt64, kInt64}, {T::kReal32, T::kSplitReal32, kFloat},
+                                 {T::kReal64, T::kSplitReal64, kDouble}, {T::kChar, T::kChar, kText},
+                                 {T::kIndex64, T::kSplitIndex64, kInt64}, {T::kIndex32, T::kSplitIndex32, kInt32}};
+      for (const Row &row : rows) {
+         if (type != row.fType && type != row.fSplit)
+            continue;
+         const bool isIndex = row.fType == T::kIndex64 || row.fType == T::kIndex32, split = type != row.fType;
+         const std::uint64_t stored = InfoOf(row.fStorage).fSize;
+         const bool isSigned = row.fStorage % 2 == 1 && row.fStorage < kFloat;
+         return {id, type, isIndex, row.fStorage, isIndex ? 8 : stored, split, split && isIndex,
+                 split && isSigned && !isIndex, stored};
+      }
+      throw std::runtime_error("a column of another type");
+   }
+   void ReadColumn(const Part &part, std::size_t cluster, std::vector<char> &out)
+   {
+      out.clear();
+      const auto &descriptor = Descriptor();
+      const auto &details = descriptor.GetClusterDescriptor(fClusters[cluster].second);
+      if (!details.ContainsColumn(part.fId) || details.GetColumnRange(part.fId).IsSuppressed())
+         fWhere.Fail(fName, "all columns", "one without pages");
+      for (const auto &page : details.GetPageRange(part.fId).GetPageInfos()) {
+         const auto &locator = page.GetLocator();
+         const std::uint64_t stored = locator.GetNBytesOnStorage(), nbytes = page.GetNElements() * part.fStored;
+         const bool compressed = stored != nbytes; // in blocks of at most 16 MiB
+         if (locator.GetType() != ROOT::RNTupleLocator::kTypeFile || nbytes > (std::uint64_t(1) << 32) ||
+             (compressed && (stored > nbytes || stored < 10 || nbytes / kMAXZIPBUF > stored / 10)))
+            fWhere.Fail(fName, "a page of plain numbers in the file", "something else");
+         const auto position = locator.template GetPosition<std::uint64_t>();
+         const bool plain = part.fStored == part.fSize && !part.fSplit;
+         const std::size_t before = out.size();
+         std::vector<char> &target = plain ? out : fPage;
+         target.resize((plain ? before : 0) + nbytes);
+         char *const data = target.data() + (plain ? before : 0);
+         if (compressed) {
+            fStored.resize(stored);
+            fFile.Read(fStored.data(), position, stored, fWhere, fName);
+            Unzip(data, nbytes);
+         } else if (nbytes > 0) {
+            fFile.Read(data, position, stored, fWhere, fName);
+         }
+         if (!plain)
+            Decode(part, page.GetNElements(), out);
+      }
+      if (out.size() / part.fSize != details.GetColumnRange(part.fId).GetNElements())
+         fWhere.Fail(fName, "pages with all values", "others");
+   }
+   /// Decompress `fStored`: blocks, each behind a header of nine bytes.
+   void Unzip(char *data, std::uint64_t nbytes)
+   {
+      auto *source = reinterpret_cast<unsigned char *>(fStored.data());
+      auto *target = reinterpret_cast<unsigned char *>(data);
+      int left = static_cast<int>(fStored.size());
+      while (nbytes > 0) {
+         int from = 0, to = 0, done = 0;
+         const std::string method = left >= 10 ? std::string(source, source + 2) : "";
+         const bool known = method == "ZL" || method == "XZ" || method == "L4" || method == "ZS";
+         if (known && R__unzip_header(&from, source, &to) == 0 && from > 0 && from <= left && to > 0 &&
+             static_cast<std::uint64_t>(to) <= nbytes) {
+            RootErrors errors;
+            R__unzip(&from, source, &to, target, &done);
+         }
+         if (done <= 0 || done != to)
+            fWhere.Fail(fName, "compressed values", "bytes that can't be decompressed");
+         source += from, left -= from;
+         target += done, nbytes -= static_cast<std::uint64_t>(done);
+      }
+   }
+   /// Undo the splitting of values by bytes, and differences and zigzag coding; append the values.
+   void Decode(const Part &part, std::uint64_t n, std::vector<char> &out) const
+   {
+      std::uint64_t sum = 0;
+      const std::size_t first = out.size();
+      out.resize(first + n * part.fSize);
+      for (std::uint64_t i = 0; i < n; ++i) {
+         std::uint64_t value = 0;
+         for (std::uint64_t b = 0; b < part.fStored; ++b)
+            value |= std::uint64_t(static_cast<unsigned char>(fPage[part.fSplit ? b * n + i : i * part.fStored + b]))
+                     << (8 * b);
+         if (part.fZigzag)
+            value = (value >> 1) ^ (0 - (value & 1));
+         if (part.fDelta)
+            value = sum += value;
+         if (part.fIsIndex && part.fStored == 4)
+            value &= 0xFFFFFFFF;
+         std::memcpy(out.data() + first + i * part.fSize, &value, part.fSize);
+      }
+   }
+   void Check(const Xxh64 &digest, std::size_t cluster) const
+   {
+      if (digest.Hex() != fDigests[cluster])
+         fWhere.Fail(fName + " cluster " + std::to_string(cluster), "the digest " + fDigests[cluster], digest.Hex());
+   }
+   RootFile &fFile;
+   Where fWhere;
+   std::string fName;
+   std::unique_ptr<ROOT::RNTupleReader> fReader;
+   std::vector<std::string> fDigests;
+   std::vector<std::pair<std::uint64_t, ROOT::DescriptorId_t>> fClusters;
+   std::vector<std::pair<std::string, std::vector<Part>>> fColumns;
+   std::vector<char> fStored, fPage;
+};
+
+/// A table of messages (§4).
+struct Table {
+   std::uint64_t fNRows = 0;
+   std::map<std::string, Column> fColumns;
+
+   const Column *Find(const std::string &name) const
+   {
+      const auto found = fColumns.find(name);
+      return found == fColumns.end() ? nullptr : &found->second;
+   }
+   std::uint64_t Bits(const std::string &name, std::uint64_t row, std::uint64_t none = 0) const
+   {
+      const Column *const column = Find(name);
+      return column ? column->Bits(row) : none;
+   }
+   std::string Text(const std::string &name, std::uint64_t row) const
+   {
+      const Column *const column = Find(name);
+      return column ? std::string(column->Text(row).first, column->Text(row).second) : "";
+   }
+};
+
+/// The payloads (§5.2), and where each begins in its storage.
+struct Payloads {
+   std::vector<std::uint64_t> fField, fRow, fStorage, fNValues, fNBytes, fTensor, fFirst;
+   std::array<std::uint64_t, 10> fTotals{};
+   std::uint64_t fNInside = 0; ///< those of the ONNX file come first
+};
+
+/// A model's tables and payloads, checked as they are read.
+class Stored {
+public:
+   Stored(const std::string &path, const std::string &directory) : fFile(path)
+   {
+      fWhere = fFile.Location();
+      fWhere.fModel = directory;
+      auto text = fFile.Manifest(directory);
+      if (!text && directory.empty()) {
+         const auto models = fFile.Models();
+         if (models.size() != 1)
+            fWhere.Fail("", "the name of a model", "none, and " + std::to_string(models.size()) + " models in the file",
+                        "ListModels names them");
+         fWhere.fModel = models.front();
+         text = fFile.Manifest(fWhere.fModel);
+      }
+      if (!text)
+         fWhere.Fail("", "a model", "no manifest of one", "ListModels names those in the file");
+      try {
+         Parse(*text);
+      } catch (const std::logic_error &error) { // of our own JSON reader, and the library's conversions
+         fWhere.Fail("manifest", error.what(), "something else");
+      }
+   }
+   const Where &Location() const { return fWhere; }
+   const ManifestInfo &Manifest() const { return fManifest; }
+   const Schema &Types() const { return *fSchema; }
+
+   /// The table of a message type, or null if the model has none of these.
+   const Table *Find(int type)
+   {
+      if (type < 0)
+         return nullptr;
+      const auto &name = Types().fTypes[type].fName;
+      const auto found = fTables.find(name);
+      if (found != fTables.end())
+         return &found->second;
+      const Json *const info = Info(name);
+      if (!info)
+         return nullptr;
+      NTuple ntuple(fFile, fWhere, name, *info);
+      Table table;
+      table.fNRows = (*info)["rows"].Count();
+      table.fColumns = ntuple.ReadAll();
+      CheckTypes(Types().fTypes[type], table);
+      return &(fTables[name] = std::move(table));
+   }
+   const Table *Find(const std::string &name) { return Find(Types().Find(name)); }
+
+   const Payloads &Index()
+   {
+      if (!fPayloads)
+         fPayloads = ReadIndex();
+      return *fPayloads;
+   }
+   /// Forget the tables: the next look reads them again.
+   void Forget() { fTables.clear(); }
+
+   /// Write bytes `start` to `stop` of a payload, as they stand in the ONNX file.
+   template <typename F>
+   void WritePayload(std::size_t payload, std::uint64_t start, std::uint64_t stop, F &&write)
+   {
+      const Payloads &index = Index();
+      const auto [type, position] = Types().fCodes[index.fField[payload]];
+      const Field &field = Types().fTypes[type].fFields[position];
+      const int storage = static_cast<int>(index.fStorage[payload]);
+      const std::uint64_t size = InfoOf(storage).fSize;
+      if (field.fWire != kVarint) {
+         Values(storage, index.fFirst[payload] * size + start, index.fFirst[payload] * size + stop, write);
+         return;
+      }
+      if (fCoded.fPayload != payload || fCoded.fByte > start)
+         fCoded = {payload, 0, 0};
+      std::vector<char> out;
+      while (fCoded.fByte < stop && fCoded.fValue < index.fNValues[payload]) {
+         const std::uint64_t value = fCoded.fValue, end = std::min(value + (1 << 16), index.fNValues[payload]);
+         const std::uint64_t first = index.fFirst[payload];
+         out.clear();
+         Column block;
+         block.fStorage = storage;
+         Values(storage, (first + value) * size, (first + end) * size,
+                [&](const char *data, std::size_t n) { block.fValues.insert(block.fValues.end(), data, data + n); });
+         char bytes[10];
+         for (std::uint64_t i = 0; i < end - value; ++i)
+            out.insert(out.end(), bytes, bytes + PutVarint(bytes, Coded(field, block.Bits(i))));
+         const std::uint64_t from = std::max(start, fCoded.fByte), to = std::min(stop, fCoded.fByte + out.size());
+         if (from < to)
+            write(out.data() + (from - fCoded.fByte), to - from);
+         if (fCoded.fByte + out.size() > stop)
+            return; // this block is wanted again
+         fCoded = {payload, end, fCoded.fByte + out.size()};
+      }
+      if (fCoded.fByte < stop || (fCoded.fValue == index.fNValues[payload]) != (fCoded.fByte == index.fNBytes[payload]))
+         fWhere.Fail("Payload", "values of " + field.fName + " in their length", "another length");
+   }
+   /// The number that stands in the varint.
+   static std::uint64_t Coded(const Field &field, std::uint64_t bits)
+   {
+      return field.fZigzag ? bits << 1 ^ (0 - (bits >> 63)) : bits;
+   }
+
+private:
+   void Parse(const std::string &text)
+   {
+      const Json json = JsonReader::Read(text);
+      fManifest.fText = text;
+      fManifest.fFormatVersion = json["format_version"].Count();
+      if (fManifest.fFormatVersion > kFormatVersion || fManifest.fFormatVersion < 1)
+         fWhere.Fail("manifest", "a format version up to " + std::to_string(kFormatVersion),
+                     std::to_string(fManifest.fFormatVersion), "take a later onnxroot.hxx");
+      fManifest.fNBytes = json["onnx"]["nbytes"].Count();
+      fManifest.fSha256 = json["onnx"]["sha256"].String();
+      for (const Json &file : json["external_files"].Array())
+         fManifest.fExternalFiles.push_back(
+            {file["location"].String(), file["nbytes"].Count(), file["sha256"].String()});
+      fManifest.fProvenance = json["provenance"].Texts();
+      fManifest.fMetadata = json["metadata"].Texts();
+      fTableInfos = json["tables"].Object();
+      fSchema = std::make_unique<Schema>(json["schema"]);
+   }
+   const Json *Info(const std::string &name) const
+   {
+      const auto &keys = fTableInfos.fKeys;
+      const auto found = std::find(keys.begin(), keys.end(), name);
+      return found == keys.end() ? nullptr : &fTableInfos.fItems[found - keys.begin()];
+   }
+   void CheckTypes(const MessageType &type, const Table &table) const
+   {
+      auto check = [&](const std::string &name, int storage, std::size_t depth) {
+         const Column *const column = table.Find(name);
+         if (column && (column->fStorage != storage || column->fOffsets.size() != depth))
+            fWhere.Fail(type.fName, "the column " + name + " to have the type of the field", "another type");
+      };
+      check("parent", kUInt64, 0);
+      check("parent_field", kUInt16, 0);
+      check("presence", kUInt64, 0);
+      if (type.fName == "ModelProto")
+         check("deviation", kText, 1);
+      for (const Field &field : type.fFields)
+         if (field.fMessage < 0)
+            check(field.fName, field.fStorage, (field.fStorage == kText) + (field.fLabel != Label::kOptional));
+   }
+   Payloads ReadIndex()
+   {
+      Payloads index;
+      const Json *const info = Info("Payload");
+      if (!info)
+         return index;
+      auto columns = NTuple(fFile, fWhere, "Payload", *info).ReadAll();
+      const std::size_t n = (*info)["rows"].Count();
+      auto take = [&](const char *name, int storage) {
+         const Column &column = columns[name];
+         fWhere.Need(column.fStorage == storage && column.fOffsets.empty() && column.Size() == n, "Payload",
+                     "six columns of integers", "others");
+         std::vector<std::uint64_t> values(n);
+         for (std::size_t i = 0; i < n; ++i)
+            values[i] = column.Bits(i);
+         return values;
+      };
+      index.fField = take("field", kUInt16);
+      index.fRow = take("row", kUInt64);
+      index.fStorage = take("storage", kUInt8);
+      index.fNValues = take("n_values", kUInt64);
+      index.fNBytes = take("nbytes", kUInt64);
+      index.fTensor = take("tensor", kInt64);
+      const int external = Types().Find("ExternalSegment");
+      std::uint64_t total = 0;
+      for (std::size_t i = 0; i < n; ++i) {
+         const std::uint64_t nValues = index.fNValues[i], nbytes = index.fNBytes[i];
+         fWhere.Need(index.fField[i] < Types().fCodes.size() && index.fStorage[i] < 10 && nValues > 0 &&
+                        nValues < kMaxNBytes / 16 && nbytes > 0 && nbytes < kMaxNBytes - total,
+                     "Payload", "codes of fields and storages, and sizes", "others");
+         const auto [type, position] = Types().fCodes[index.fField[i]];
+         const Field &field = Types().fTypes[type].fFields[position];
+         const bool fits = field.fWire == kVarint ? nbytes >= nValues && nbytes <= 10 * nValues && index.fStorage[i] < kFloat
+                                                  : nbytes == nValues * InfoOf(static_cast<int>(index.fStorage[i])).fSize;
+         const bool isPayload = field.fMessage < 0 && (field.fLabel == Label::kPacked ||
+                                                       (field.fLabel == Label::kOptional && field.fWire == kLen));
+         fWhere.Need(fits && isPayload, "Payload", "as many bytes as values of a field", "others");
+         if (type != external) {
+            fWhere.Need(index.fNInside == i, "Payload", "those of external files last", "another order");
+            ++index.fNInside;
+         }
+         std::uint64_t &end = index.fTotals[index.fStorage[i]];
+         index.fFirst.push_back(end);
+         end += nValues;
+         total += nbytes;
+      }
+      return index;
+   }
+   /// Write the bytes of a storage from `start` to `stop`, cluster by cluster (§5.3).
+   template <typename F>
+   void Values(int storage, std::uint64_t start, std::uint64_t stop, F &&write)
+   {
+      for (std::uint64_t cluster = start / kChunkNBytes; start < stop; ++cluster) {
+         const std::vector<char> &values = Cluster(storage, cluster);
+         const std::uint64_t end = std::min(stop, (cluster + 1) * kChunkNBytes);
+         write(values.data() + (start - cluster * kChunkNBytes), static_cast<std::size_t>(end - start));
+         start = end;
+      }
+   }
+   const std::vector<char> &Cluster(int storage, std::uint64_t cluster)
+   {
+      Open &open = fOpen[storage];
+      const std::string name = std::string("tensors/") + InfoOf(storage).fName;
+      if (!open.fNTuple) {
+         const Json *const info = Info(name);
+         if (!info)
+            fWhere.Fail(name, "to be in the manifest", "that it is not");
+         open.fNTuple = std::make_unique<NTuple>(fFile, fWhere, name, *info);
+      }
+      if (open.fCluster != cluster) {
+         open.fCluster = ~std::uint64_t(0);
+         open.fNTuple->ReadValues(static_cast<std::size_t>(cluster), storage, open.fValues);
+         const std::uint64_t total = Index().fTotals[storage] * InfoOf(storage).fSize, first = cluster * kChunkNBytes;
+         fWhere.Need(first < total && open.fValues.size() == std::min(kChunkNBytes, total - first), name,
+                     "clusters of 8 MiB", "another size");
+         open.fCluster = cluster;
+      }
+      return open.fValues;
+   }
+   struct Open {
+      std::unique_ptr<NTuple> fNTuple;
+      std::uint64_t fCluster = ~std::uint64_t(0);
+      std::vector<char> fValues;
+   };
+   RootFile fFile;
+   Where fWhere;
+   ManifestInfo fManifest;
+   Json fTableInfos;
+   std::unique_ptr<Schema> fSchema;
+   std::map<std::string, Table> fTables;
+   std::optional<Payloads> fPayloads;
+   std::array<Open, 10> fOpen;
+   struct {
+      std::size_t fPayload;
+      std::uint64_t fValue, fByte;
+   } fCoded{~std::size_t(0), 0, 0}; ///< where the coding of a payload goes on
+};
+
+// --- the canonical form ---------------------------------------------------------------------------
+
+/// The bytes of a model in canonical form (§4.4): all but those of payloads in memory.
+class Canonical {
+public:
+   explicit Canonical(Stored &stored) : fStored(stored), fIndex(stored.Index())
+   {
+      const Schema &schema = stored.Types();
+      for (const MessageType &type : schema.fTypes) {
+         const bool own = type.fName == "ExternalSegment";
+         fTables.push_back(own ? nullptr : stored.Find(type.fName));
+         fSizes.emplace_back(fTables.back() ? fTables.back()->fNRows : 0);
+      }
+      for (std::size_t type = 0; type < fTables.size(); ++type)
+         fActive.push_back(ActiveFields(schema.fTypes[type], fTables[type]));
+      fModel = schema.Find("ModelProto");
+      if (fModel < 0 || !fTables[fModel] || fTables[fModel]->fNRows != 1)
+         Fail("one ModelProto", "another number");
+      fNBytes = Pass(false);
+      std::uint64_t inPayloads = 0;
+      for (std::size_t i = 0; i < fIndex.fNInside; ++i)
+         inPayloads += fIndex.fNBytes[i];
+      fSkeleton.reserve(static_cast<std::size_t>(fNBytes - inPayloads));
+      Pass(true);
+   }
+   std::uint64_t NBytes() const { return fNBytes; }
+
+   /// Write bytes `start` to `stop`.
+   template <typename F>
+   void Write(std::uint64_t start, std::uint64_t stop, F &&write)
+   {
+      auto hole = std::partition_point(fHoles.begin(), fHoles.end(), [&](const Hole &h) { return h.fEnd <= start; });
+      while (start < stop) {
+         const bool last = hole == fHoles.end();
+         const std::uint64_t begin = last ? fNBytes : hole->fEnd - fIndex.fNBytes[hole->fPayload];
+         if (start < begin) {
+            const std::uint64_t before = hole == fHoles.begin() ? 0 : (hole - 1)->fPayloadBytes;
+            const std::uint64_t end = std::min(begin, stop);
+            write(fSkeleton.data() + (start - before), static_cast<std::size_t>(end - start));
+            start = end;
+         } else {
+            const std::uint64_t end = std::min(hole->fEnd, stop);
+            fStored.WritePayload(hole->fPayload, start - begin, end - begin, write);
+            start = end;
+            ++hole;
+         }
+      }
+   }
+
+private:
+   struct Hole {
+      std::uint64_t fEnd;          ///< in the canonical form
+      std::uint64_t fPayloadBytes; ///< up to its end
+      std::size_t fPayload;
+   };
+   struct Active {
+      const Field *fField;
+      const Column *fColumn;
+   };
+   [[noreturn]] void Fail(const char *expected, const char *found) const
+   {
+      fStored.Location().Fail("", expected, found);
+   }
+   /// Fields that any row may have.
+   std::vector<Active> ActiveFields(const MessageType &type, const Table *table) const
+   {
+      std::vector<Active> fields;
+      for (const Field &field : type.fFields) {
+         const Column *const column = table ? table->Find(field.fName) : nullptr;
+         if (field.fMessage >= 0 ? fTables[field.fMessage] != nullptr
+                                 : column || field.fLabel != Label::kRepeated)
+            fields.push_back({&field, column});
+      }
+      return fields;
+   }
+   /// Go through all messages, and measure or write them; return the model's size.
+   std::uint64_t Pass(bool write)
+   {
+      fWriting = write;
+      fCursor.assign(fTables.size(), 0);
+      fPayload = 0;
+      fCursor[fModel] = 1;
+      const std::uint64_t nbytes = Message(fModel, 0, 0);
+      for (std::size_t type = 0; type < fTables.size(); ++type)
+         if (fTables[type] && fCursor[type] != fTables[type]->fNRows)
+            fStored.Location().Fail(fStored.Types().fTypes[type].fName, "a message that holds each row",
+                                    "none for row " + std::to_string(fCursor[type]));
+      if (fPayload != fIndex.fNInside)
+         Fail("a message that holds each payload", "none for payload");
+      return nbytes;
+   }
+   std::uint64_t Message(int type, std::uint64_t row, int depth)
+   {
+      if (depth > kMaxDepth)
+         Fail("messages nested at most 100 deep", "deeper ones");
+      const std::uint64_t presence = fTables[type]->Bits("presence", row);
+      std::uint64_t size = 0;
+      for (const Active &active : fActive[type]) {
+         const Field &field = *active.fField;
+         if (field.fMessage >= 0)
+            size += Children(field, row, depth);
+         else if (field.fLabel != Label::kOptional)
+            size += Repeated(field, active.fColumn, row);
+         else if (presence >> field.fBit & 1)
+            size += Optional(field, active.fColumn, row);
+      }
+      return size;
+   }
+   std::uint64_t Children(const Field &field, std::uint64_t row, int depth)
+   {
+      const Table &table = *fTables[field.fMessage];
+      const Column *const parent = Parent(field.fMessage, "parent");
+      const Column *const code = Parent(field.fMessage, "parent_field");
+      std::uint64_t size = 0, &cursor = fCursor[field.fMessage];
+      for (int n = 0; cursor < table.fNRows && parent->Bits(cursor) == row && code->Bits(cursor) == field.fCode; ++n) {
+         if (n > 0 && field.fLabel == Label::kOptional)
+            Fail("one message in an optional field", "two");
+         const std::uint64_t child = cursor++;
+         std::uint64_t &nbytes = fSizes[field.fMessage][child];
+         if (fWriting) {
+            size += Varint(field.fTag) + Varint(nbytes);
+            Message(field.fMessage, child, depth + 1);
+         } else {
+            nbytes = Message(field.fMessage, child, depth + 1);
+            size += VarintSize(field.fTag) + VarintSize(nbytes);
+         }
+         size += nbytes;
+      }
+      return size;
+   }
+   const Column *Parent(int type, const char *name) const
+   {
+      const Column *const column = fTables[type]->Find(name);
+      if (!column)
+         fStored.Location().Fail(fStored.Types().fTypes[type].fName, std::string("a column ") + name, "none");
+      return column;
+   }
+   std::uint64_t Optional(const Field &field, const Column *column, std::uint64_t row)
+   {
+      std::uint64_t size = Varint(field.fTag);
+      if (field.fWire != kLen) {
+         if (!column)
+            Fail("a column for every field that is present", "none");
+         return size + Number(field, *column, row);
+      }
+      const std::uint64_t inPayload = PayloadOf(field, row);
+      if (inPayload > 0) {
+         size += Varint(inPayload);
+         return size + Payload();
+      }
+      const auto text = column ? column->Text(row) : std::pair<const char *, std::uint64_t>("", 0);
+      return size + Varint(text.second) + Bytes(text.first, text.second);
+   }
+   std::uint64_t Repeated(const Field &field, const Column *column, std::uint64_t row)
+   {
+      const std::uint64_t first = column ? column->fOffsets[0][row] : 0;
+      const std::uint64_t last = column ? column->fOffsets[0][row + 1] : 0;
+      std::uint64_t size = 0;
+      if (field.fLabel == Label::kPacked) {
+         const std::uint64_t inPayload = PayloadOf(field, row);
+         std::uint64_t inColumn = 0;
+         for (std::uint64_t i = first; i < last; ++i)
+            inColumn += NumberSize(field, *column, i);
+         if (inColumn + inPayload == 0)
+            return 0;
+         size += Varint(field.fTag) + Varint(inColumn + inPayload) + inColumn;
+         for (std::uint64_t i = first; fWriting && i < last; ++i)
+            Number(field, *column, i);
+         return size + (inPayload > 0 ? Payload() : 0);
+      }
+      for (std::uint64_t i = first; i < last; ++i) {
+         size += Varint(field.fTag);
+         if (field.fWire == kLen) {
+            const auto text = column->Text(i);
+            size += Varint(text.second) + Bytes(text.first, text.second);
+         } else {
+            size += Number(field, *column, i);
+         }
+      }
+      return size;
+   }
+   /// Bytes of the next payload, if it belongs to that field; otherwise 0.
+   std::uint64_t PayloadOf(const Field &field, std::uint64_t row) const
+   {
+      const bool here = fPayload < fIndex.fNInside && fIndex.fField[fPayload] == field.fCode && fIndex.fRow[fPayload] == row;
+      return here ? fIndex.fNBytes[fPayload] : 0;
+   }
+   std::uint64_t Payload()
+   {
+      const std::uint64_t nbytes = fIndex.fNBytes[fPayload];
+      if (fWriting) {
+         const std::uint64_t inPayloads = (fHoles.empty() ? 0 : fHoles.back().fPayloadBytes) + nbytes;
+         fHoles.push_back({fSkeleton.size() + inPayloads, inPayloads, fPayload});
+      }
+      ++fPayload;
+      return nbytes;
+   }
+   static std::uint64_t NumberSize(const Field &field, const Column &column, std::uint64_t i)
+   {
+      return field.fWire == kVarint ? VarintSize(Stored::Coded(field, column.Bits(i))) : InfoOf(column.fStorage).fSize;
+   }
+   std::uint64_t Number(const Field &field, const Column &column, std::uint64_t i)
+   {
+      if (field.fWire == kVarint)
+         return Varint(Stored::Coded(field, column.Bits(i)));
+      const std::uint64_t size = InfoOf(column.fStorage).fSize;
+      return Bytes(column.fValues.data() + i * size, size);
+   }
+   std::uint64_t Varint(std::uint64_t value)
+   {
+      if (!fWriting)
+         return VarintSize(value);
+      char bytes[10];
+      return Bytes(bytes, PutVarint(bytes, value));
+   }
+   std::uint64_t Bytes(const char *data, std::uint64_t nbytes)
+   {
+      if (fWriting && nbytes > 0)
+         fSkeleton.append(data, static_cast<std::size_t>(nbytes));
+      return nbytes;
+   }
+   Stored &fStored;
+   const Payloads &fIndex;
+   std::vector<const Table *> fTables;
+   std::vector<std::vector<std::uint64_t>> fSizes;
+   std::vector<std::vector<Active>> fActive;
+   std::vector<std::uint64_t> fCursor;
+   std::size_t fPayload = 0;
+   bool fWriting = false;
+   int fModel = -1;
+   std::uint64_t fNBytes = 0;
+   std::string fSkeleton;
+   std::vector<Hole> fHoles;
+};
+
+/// The edits that make the ONNX file of its canonical form (§7).
+class Deviation {
+public:
+   Deviation(const Where &where, std::string text, std::uint64_t canonicalNBytes) : fText(std::move(text))
+   {
+      if (fText.empty()) {
+         fEdits.push_back({0, canonicalNBytes, 0});
+         fNBytes = canonicalNBytes;
+         return;
+      }
+      std::array<std::vector<std::uint64_t>, 3> numbers;
+      std::size_t position = 0;
+      bool good = true;
+      for (std::size_t field = 0; field < 4 && good; ++field) {
+         good = position < fText.size() && fText[position] == static_cast<char>((field + 1) << 3 | kLen);
+         ++position;
+         const std::uint64_t nbytes = good ? Read(position, fText.size(), good) : 0;
+         good = good && nbytes <= fText.size() - position;
+         if (!good)
+            break;
+         const std::size_t end = position + static_cast<std::size_t>(nbytes);
+         fLiterals = position;
+         while (field < 3 && good && position < end)
+            numbers[field].push_back(Read(position, end, good));
+         position = end;
+      }
+      good = good && position == fText.size() && numbers[0].size() == numbers[1].size() &&
+             numbers[0].size() == numbers[2].size();
+      std::uint64_t literals = 0;
+      for (std::size_t i = 0; good && i < numbers[0].size(); ++i) {
+         const Edit edit{numbers[0][i], numbers[1][i], numbers[2][i]};
+         good = edit.fStart <= canonicalNBytes && edit.fNBytes <= canonicalNBytes - edit.fStart &&
+                edit.fLiteral <= fText.size() - fLiterals - literals && fNBytes < kMaxNBytes - edit.fNBytes;
+         literals += edit.fLiteral;
+         fNBytes += edit.fNBytes + edit.fLiteral;
+         fEdits.push_back(edit);
+      }
+      where.Need(good && literals == fText.size() - fLiterals, "ModelProto.deviation", "edits of the model", "others");
+   }
+   std::uint64_t NBytes() const { return fNBytes; }
+   template <typename F>
+   void Write(Canonical &canonical, F &&write) const
+   {
+      const char *literal = fText.data() + fLiterals;
+      for (const Edit &edit : fEdits) {
+         canonical.Write(edit.fStart, edit.fStart + edit.fNBytes, write);
+         write(literal, static_cast<std::size_t>(edit.fLiteral));
+         literal += edit.fLiteral;
+      }
+   }
+
+private:
+   struct Edit {
+      std::uint64_t fStart, fNBytes, fLiteral;
+   };
+   std::uint64_t Read(std::size_t &position, std::size_t end, bool &good) const
+   {
+      std::uint64_t value = 0;
+      for (int shift = 0; shift < 64; shift += 7) {
+         if (position >= end)
+            break;
+         const auto byte = static_cast<unsigned char>(fText[position++]);
+         value |= std::uint64_t(byte & 0x7F) << shift;
+         if (byte < 0x80)
+            return value;
+      }
+      good = false;
+      return 0;
+   }
+   std::string fText;
+   std::vector<Edit> fEdits;
+   std::size_t fLiterals = 0;
+   std::uint64_t fNBytes = 0;
+};
+
+} // namespace detail
+
+// --- the public face ------------------------------------------------------------------------------
+
+/// The models in a ROOT file, in directories at any depth.
+inline std::vector<std::string> ListModels(const std::string &file)
+{
+   return detail::RootFile(file).Models();
+}
+
+/// A model in a ROOT file; tables and tensors are read when they are asked for.
+class Model {
+public:
+   /// Open a model; without a directory, the only one in the file.
+   explicit Model(const std::string &file, const std::string &directory = "") : fStored(file, Trim(directory)) {}
+
+   /// What the model says of itself.
+   const ManifestInfo &Manifest() const { return fStored.Manifest(); }
+   /// The model's directory in the file.
+   const std::string &Directory() const { return fStored.Location().fModel; }
+
+   /// The ONNX file.
+   std::string Serialize(bool verify = true)
+   {
+      std::string onnx;
+      Rebuild([&](const char *data, std::size_t n) { onnx.append(data, n); }, verify,
+              [&](std::uint64_t nbytes) { onnx.reserve(static_cast<std::size_t>(nbytes)); });
+      return onnx;
+   }
+   /// Hand on the ONNX file in pieces; it is right only once this returns, for the SHA-256 comes last.
+   void Serialize(const Sink &sink, bool verify = true) { Rebuild(sink, verify, [](std::uint64_t) {}); }
+   void Serialize(std::ostream &out, bool verify = true)
+   {
+      Serialize(Sink([&](const char *data, std::size_t n) { out.write(data, static_cast<std::streamsize>(n)); }), verify);
+      if (!out)
+         fStored.Location().Fail("", "to write the model", "a failure of the stream", "is the disk full?");
+   }
+   /// Hand on an external file in pieces, as Serialize does the ONNX file.
+   void SerializeExternal(const std::string &location, const Sink &sink, bool verify = true)
+   {
+      const ExternalFile &file = External(location);
+      const auto segments = Segments(file);
+      Checked(sink, verify, file.fNBytes, file.fSha256, location, [&](auto &&write) {
+         for (const Segment &segment : segments)
+            fStored.WritePayload(segment.fPayload, 0, segment.fNBytes, write);
+      });
+   }
+   /// Write the ONNX file, and its external files below the same folder.
+   ///
+   /// Nothing is left behind where this fails, unless `overwrite` replaced some files before.
+   void Save(const std::string &path, bool overwrite = false)
+   {
+      namespace fs = std::filesystem;
+      const fs::path target(path), folder = target.parent_path();
+      std::vector<std::pair<fs::path, std::string>> files; // place, and location or nothing
+      for (const ExternalFile &file : Manifest().fExternalFiles)
+         files.emplace_back(folder / CheckedLocation(file.fLocation), file.fLocation);
+      files.emplace_back(target, "");
+      std::set<std::string> places;
+      for (const auto &[place, location] : files) {
+         if (!places.insert(place.lexically_normal().string()).second)
+            fStored.Location().Fail(location, "a file for itself", "another of that name", "choose another name");
+         RefuseLinks(folder, location);
+         if (!overwrite && fs::symlink_status(place).type() != fs::file_type::not_found)
+            fStored.Location().Fail("", "no file " + place.string(), "one", "remove it, or overwrite it");
+      }
+      std::vector<Written> written;
+      for (const auto &[place, location] : files) {
+         std::error_code failed;
+         if (place.has_parent_path())
+            fs::create_directories(place.parent_path(), failed);
+         RefuseLinks(folder, location);
+         written.emplace_back(place, fStored.Location());
+         const Sink sink = [&](const char *data, std::size_t n) { written.back().Write(data, n); };
+         if (location.empty())
+            Serialize(sink);
+         else
+            SerializeExternal(location, sink);
+         written.back().Close();
+      }
+      for (Written &file : written)
+         file.Commit(overwrite);
+   }
+
+   /// The names of the initializers, those of the main graph first.
+   std::vector<std::string> TensorNames()
+   {
+      FindTensors();
+      return fTensorNames;
+   }
+   /// The elements of an initializer.
+   ///
+   /// \tparam T float, double, an integer of the element type's width and sign, or std::complex. BOOL
+   /// and 8-bit floats come as std::uint8_t, FLOAT16 and BFLOAT16 as std::uint16_t: their bits; types
+   /// of less than 8 bits as std::uint8_t, packed as in ONNX.
+   template <typename T>
+   Tensor<T> GetTensor(const std::string &name)
+   {
+      static_assert(std::is_trivially_copyable_v<T> && !std::is_same_v<T, bool>, "see the documentation");
+      const std::uint64_t row = FindTensor(name);
+      const detail::Table &table = *fStored.Find("TensorProto");
+      Tensor<T> tensor;
+      tensor.fElementType = static_cast<int>(table.Bits("data_type", row));
+      const detail::ElementType &element = detail::ElementOf(tensor.fElementType);
+      const std::string found = *element.fName ? element.fName : "data_type " + std::to_string(tensor.fElementType);
+      if (!detail::Fits<T>(element))
+         fStored.Location().Fail("tensor " + name, "elements that the C++ type holds", found, "ask for another type");
+      std::uint64_t n = 1;
+      if (const detail::Column *const dims = table.Find("dims"))
+         for (std::uint64_t i = dims->fOffsets[0][row]; i < dims->fOffsets[0][row + 1]; ++i) {
+            const std::uint64_t dim = dims->Bits(i);
+            tensor.fShape.push_back(static_cast<std::int64_t>(dim));
+            if (dim >> 62 || (dim > 0 && n > detail::kMaxNBytes / 256 / dim))
+               fStored.Location().Fail("tensor " + name, "dimensions", "negative or very large ones", kMalformed);
+            n *= dim;
+         }
+      const std::uint64_t nbytes = n / 8 * element.fBits + (n % 8 * element.fBits + 7) / 8;
+      const auto pieces = Pieces(name, row, element);
+      std::uint64_t stored = 0;
+      for (const Piece &piece : pieces)
+         stored += piece.fStop - piece.fStart;
+      if (stored != nbytes)
+         fStored.Location().Fail("tensor " + name, std::to_string(nbytes) + " bytes by its shape", std::to_string(stored),
+                                 kMalformed);
+      std::uint64_t done = 0;
+      for (const Piece &piece : pieces) {
+         // The first look at a piece makes sure that the file holds its values, before memory is taken.
+         fStored.WritePayload(piece.fPayload, piece.fStart, piece.fStop, [&](const char *data, std::size_t size) {
+            tensor.fValues.resize(static_cast<std::size_t>(nbytes / sizeof(T)));
+            std::memcpy(reinterpret_cast<char *>(tensor.fValues.data()) + done, data, size);
+            done += size;
+         });
+      }
+      return tensor;
+   }
+   /// The inputs of the main graph, initializers among them included.
+   std::vector<Value> Inputs() { return Values("input"); }
+   /// The outputs of the main graph.
+   std::vector<Value> Outputs() { return Values("output"); }
+
+private:
+   static constexpr const char *kMalformed = "the model is malformed";
+   struct Piece {
+      std::size_t fPayload;
+      std::uint64_t fStart, fStop;
+   };
+   struct Segment {
+      std::size_t fPayload;
+      std::uint64_t fOffset, fNBytes;
+   };
+   static std::string Trim(const std::string &directory)
+   {
+      const auto first = directory.find_first_not_of('/'), last = directory.find_last_not_of('/');
+      return first == std::string::npos ? "" : directory.substr(first, last - first + 1);
+   }
+
+   // --- files
+
+   template <typename F>
+   void Rebuild(const Sink &sink, bool verify, F &&reserve)
+   {
+      detail::Canonical canonical(fStored);
+      const detail::Deviation deviation(fStored.Location(), fStored.Find("ModelProto")->Text("deviation", 0),
+                                        canonical.NBytes());
+      fStored.Forget(); // from here on the skeleton has it all
+      const ManifestInfo &manifest = Manifest();
+      if (deviation.NBytes() != manifest.fNBytes)
+         fStored.Location().Fail("", std::to_string(manifest.fNBytes) + " bytes", std::to_string(deviation.NBytes()));
+      reserve(manifest.fNBytes);
+      Checked(sink, verify, manifest.fNBytes, manifest.fSha256, "",
+              [&](auto &&write) { deviation.Write(canonical, write); });
+   }
+   template <typename F>
+   void Checked(const Sink &sink, bool verify, std::uint64_t nbytes, const std::string &sha256, const std::string &part,
+                F &&produce)
+   {
+      detail::Output output(sink, verify);
+      std::uint64_t written = 0;
+      produce([&](const char *data, std::size_t n) {
+         output.Write(data, n);
+         written += n;
+      });
+      const std::string found = output.Finish();
+      if (written != nbytes)
+         fStored.Location().Fail(part, std::to_string(nbytes) + " bytes", std::to_string(written));
+      if (verify && found != sha256)
+         fStored.Location().Fail(part, "the SHA-256 " + sha256, found);
+   }
+   const ExternalFile &External(const std::string &location) const
+   {
+      for (const ExternalFile &file : Manifest().fExternalFiles)
+         if (file.fLocation == location)
+            return file;
+      fStored.Location().Fail(location, "an external file of the model", "none of that name", "Manifest() names them");
+   }
+   /// How an external file is cut (§6.2).
+   std::vector<Segment> Segments(const ExternalFile &file)
+   {
+      std::vector<Segment> segments;
+      const detail::Payloads &index = fStored.Index();
+      const detail::Table *const table = fStored.Find("ExternalSegment");
+      std::uint64_t end = 0;
+      for (std::uint64_t row = 0; table && row < table->fNRows; ++row) {
+         if (table->Text("location", row) != file.fLocation)
+            continue;
+         const std::uint64_t payload = index.fNInside + row, nbytes = table->Bits("nbytes", row);
+         fStored.Location().Need(payload < index.fRow.size() && index.fRow[payload] == row && nbytes > 0 &&
+                                    index.fNBytes[payload] == nbytes && table->Bits("offset", row) == end,
+                                 "ExternalSegment", "segments without gaps, and a payload for each", "others");
+         segments.push_back({static_cast<std::size_t>(payload), end, nbytes});
+         end += nbytes;
+      }
+      if (end != file.fNBytes)
+         fStored.Location().Fail(file.fLocation, std::to_string(file.fNBytes) + " bytes", std::to_string(end));
+      return segments;
+   }
+   /// A location that leads to a place below the folder (§6.1).
+   const std::string &CheckedLocation(const std::string &location) const
+   {
+      bool good = location.find_first_of(std::string("\\\0:", 3)) == std::string::npos;
+      for (std::size_t first = 0; good && first <= location.size();) {
+         const std::size_t end = std::min(location.find('/', first), location.size());
+         const std::string part = location.substr(first, end - first);
+         good = !part.empty() && part != "." && part != "..";
+         first = end + 1;
+      }
+      if (!good)
+         fStored.Location().Fail("", "an external file below the model's folder", "'" + location + "'",
+                                 "it is not written");
+      return location;
+   }
+   void RefuseLinks(const std::filesystem::path &folder, const std::string &location) const
+   {
+      for (std::size_t end = location.find('/'); end != std::string::npos; end = location.find('/', end + 1))
+         if (std::filesystem::is_symlink(std::filesystem::symlink_status(folder / location.substr(0, end))))
+            fStored.Location().Fail("", "folders at " + location, "a symbolic link", "it is not written through");
+   }
+   /// A file under another name until it is whole.
+   class Written {
+   public:
+      Written(const std::filesystem::path &place, const detail::Where &where)
+         : fPlace(place), fPart(place.string() + ".part"), fWhere(where), fFile(std::fopen(fPart.string().c_str(), "wbx"))
+      {
+         if (!fFile)
+            Fail("to create it", "a failure");
+      }
+      Written(Written &&other) noexcept
+         : fPlace(std::move(other.fPlace)), fPart(std::move(other.fPart)), fWhere(std::move(other.fWhere)),
+           fFile(std::exchange(other.fFile, nullptr)), fOwns(std::exchange(other.fOwns, false))
+      {
+      }
+      Written &operator=(Written &&) = delete;
+      ~Written()
+      {
+         if (fFile)
+            std::fclose(fFile);
+         if (fOwns)
+            std::remove(fPart.string().c_str());
+      }
+      void Write(const char *data, std::size_t n)
+      {
+         if (std::fwrite(data, 1, n, fFile) != n)
+            Fail("to write it", "a failure");
+      }
+      void Close()
+      {
+         if (std::fclose(std::exchange(fFile, nullptr)) != 0)
+            Fail("to write it", "a failure");
+      }
+      void Commit(bool overwrite)
+      {
+         std::error_code failed;
+         if (!overwrite && std::filesystem::symlink_status(fPlace).type() != std::filesystem::file_type::not_found)
+            Fail("no file", "one");
+         std::filesystem::rename(fPart, fPlace, failed);
+         if (failed)
+            Fail("to name it", failed.message());
+         fOwns = false;
+      }
+
+   private:
+      [[noreturn]] void Fail(const std::string &expected, const std::string &found) const
+      {
+         fWhere.Fail("", expected + ": " + fPlace.string(), found, "is the folder writable and the disk not full?");
+      }
+      std::filesystem::path fPlace, fPart;
+      detail::Where fWhere;
+      std::FILE *fFile;
+      bool fOwns = true;
+   };
+
+   // --- tensors
+
+   void FindTensors()
+   {
+      if (!fTensors.empty())
+         return;
+      const detail::Table *const table = fStored.Find("TensorProto");
+      const detail::Field *const field = fStored.Types().Find(fStored.Types().Find("GraphProto"), "initializer");
+      const std::uint64_t main = MainGraph();
+      for (const bool inMain : {true, false})
+         for (std::uint64_t row = 0; table && field && row < table->fNRows; ++row)
+            if (table->Bits("parent_field", row) == field->fCode && (table->Bits("parent", row) == main) == inMain &&
+                fTensors.emplace(table->Text("name", row), row).second)
+               fTensorNames.push_back(table->Text("name", row));
+   }
+   std::uint64_t FindTensor(const std::string &name)
+   {
+      FindTensors();
+      const auto found = fTensors.find(name);
+      if (found == fTensors.end())
+         fStored.Location().Fail("", "an initializer '" + name + "'", "none", "TensorNames() lists them");
+      return found->second;
+   }
+   /// Where the elements of a tensor are.
+   std::vector<Piece> Pieces(const std::string &name, std::uint64_t row, const detail::ElementType &element)
+   {
+      const int type = fStored.Types().Find("TensorProto");
+      if (fStored.Find(type)->Bits("data_location", row) == 1)
+         return ExternalPieces(name, row);
+      std::vector<Piece> pieces;
+      const detail::Payloads &index = fStored.Index();
+      for (std::size_t i = 0; i < index.fNInside; ++i) {
+         const auto [holder, position] = fStored.Types().fCodes[index.fField[i]];
+         const std::string &field = fStored.Types().fTypes[holder].fFields[position].fName;
+         if (holder != type || index.fRow[i] != row || field == "doc_string" || field == "name")
+            continue;
+         if (!pieces.empty() || static_cast<int>(index.fStorage[i]) != element.fStorage ||
+             (field != "raw_data" && field != element.fField))
+            fStored.Location().Fail("tensor " + name, std::string("elements of ") + element.fName, "others in " + field,
+                                    kMalformed);
+         pieces.push_back({i, 0, 0});
+         pieces.back().fStop = index.fNValues[i] * detail::InfoOf(element.fStorage).fSize;
+      }
+      return pieces;
+   }
+   std::vector<Piece> ExternalPieces(const std::string &name, std::uint64_t row)
+   {
+      std::map<std::string, std::string> entries;
+      const detail::Field *const field = fStored.Types().Find(fStored.Types().Find("TensorProto"), "external_data");
+      const detail::Table *const table = fStored.Find("StringStringEntryProto");
+      for (std::uint64_t i = 0; table && field && i < table->fNRows; ++i)
+         if (table->Bits("parent", i) == row && table->Bits("parent_field", i) == field->fCode)
+            entries[table->Text("key", i)] = table->Text("value", i);
+      auto number = [&](const char *key, std::uint64_t none) {
+         const auto found = entries.find(key);
+         if (found == entries.end())
+            return none;
+         const std::string &text = found->second;
+         if (text.empty() || text.size() > 18 || text.find_first_not_of("0123456789") != std::string::npos)
+            fStored.Location().Fail("tensor " + name, std::string("a byte count as ") + key, "'" + text + "'", kMalformed);
+         return static_cast<std::uint64_t>(std::stoull(text));
+      };
+      std::string location; // without parts that are '.' or empty
+      for (const auto &part : std::filesystem::path(entries["location"]))
+         if (part != "." && !part.empty())
+            location += (location.empty() ? "" : "/") + part.string();
+      const ExternalFile &file = External(location);
+      const std::uint64_t start = number("offset", 0);
+      const std::uint64_t length = number("length", file.fNBytes - std::min(start, file.fNBytes));
+      if (start > file.fNBytes || length > file.fNBytes - start)
+         fStored.Location().Fail("tensor " + name, "elements within " + location, "others", kMalformed);
+      std::vector<Piece> pieces;
+      for (const Segment &segment : Segments(file)) {
+         const std::uint64_t from = std::max(start, segment.fOffset);
+         const std::uint64_t to = std::min(start + length, segment.fOffset + segment.fNBytes);
+         if (from < to)
+            pieces.push_back({segment.fPayload, from - segment.fOffset, to - segment.fOffset});
+      }
+      return pieces;
+   }
+
+   // --- inputs and outputs
+
+   /// The rows of the messages that a field of a message holds.
+   std::vector<std::uint64_t> Children(int type, std::uint64_t row, const std::string &name)
+   {
+      std::vector<std::uint64_t> rows;
+      const detail::Field *const field = fStored.Types().Find(type, name);
+      const detail::Table *const table = field ? fStored.Find(field->fMessage) : nullptr;
+      for (std::uint64_t i = 0; table && i < table->fNRows; ++i)
+         if (table->Bits("parent", i) == row && table->Bits("parent_field", i) == field->fCode)
+            rows.push_back(i);
+      return rows;
+   }
+   std::uint64_t MainGraph()
+   {
+      const auto rows = Children(fStored.Types().Find("ModelProto"), 0, "graph");
+      return rows.empty() ? ~std::uint64_t(0) : rows.front();
+   }
+   std::vector<Value> Values(const std::string &name)
+   {
+      const detail::Schema &types = fStored.Types();
+      const int info = types.Find("ValueInfoProto"), type = types.Find("TypeProto");
+      std::vector<Value> values;
+      for (const std::uint64_t row : Children(types.Find("GraphProto"), MainGraph(), name)) {
+         values.emplace_back();
+         values.back().fName = fStored.Find(info)->Text("name", row);
+         for (const std::uint64_t inner : Children(info, row, "type"))
+            for (const detail::Field &field : types.fTypes[type].fFields)
+               for (const std::uint64_t kind : Children(type, inner, field.fName))
+                  SetType(values.back(), field, kind);
+      }
+      return values;
+   }
+   void SetType(Value &value, const detail::Field &field, std::uint64_t row)
+   {
+      const bool sparse = field.fName == "sparse_tensor_type";
+      if (field.fName != "tensor_type" && !sparse) {
+         value.fTypeName = field.fName.substr(0, field.fName.rfind("_type"));
+         return;
+      }
+      value.fElementType = static_cast<int>(fStored.Find(field.fMessage)->Bits("elem_type", row));
+      const std::string name = detail::ElementOf(value.fElementType).fName;
+      value.fTypeName = (sparse ? "sparse " : "") + (name.empty() ? "data_type " + std::to_string(value.fElementType) : name);
+      const int shape = fStored.Types().Find("TensorShapeProto"), dim = fStored.Types().Find("TensorShapeProto_Dimension");
+      const detail::Field *const size = fStored.Types().Find(dim, "dim_value");
+      for (const std::uint64_t outer : Children(field.fMessage, row, "shape")) {
+         value.fShape.emplace();
+         for (const std::uint64_t inner : Children(shape, outer, "dim")) {
+            const detail::Table &table = *fStored.Find(dim);
+            Dimension dimension;
+            if (size && size->fBit >= 0 && table.Bits("presence", inner) >> size->fBit & 1)
+               dimension.fValue = static_cast<std::int64_t>(table.Bits("dim_value", inner));
+            else
+               dimension.fName = table.Text("dim_param", inner);
+            value.fShape->push_back(dimension);
+         }
+      }
+   }
+
+   detail::Stored fStored;
+   std::map<std::string, std::uint64_t> fTensors;
+   std::vector<std::string> fTensorNames;
+};
+
+} // namespace onnxroot
+
+#endif

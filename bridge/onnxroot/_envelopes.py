@@ -1,0 +1,227 @@
+"""The metadata of an RNTuple: which columns it has, and where their pages are.
+
+Uproot parses the same, record by record through objects: for a tiny model that is half the time of
+reading it, and for a large one with hundreds of clusters most of the time until a tensor is found.
+Here the envelopes are unpacked straight from their bytes, and their checksums verified.
+
+Source: RNTuple binary format specification 1.0.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
+
+import xxhash
+
+from onnxroot.errors import FormatError
+
+__all__ = ["Column", "Field", "Header", "Page", "parse_footer", "parse_header", "parse_page_list"]
+
+T = TypeVar("T")
+
+_HEADER, _FOOTER, _PAGE_LIST = 1, 2, 3  # envelope types
+_LENGTH_BITS = 16  # the length stands above the type
+_ENTRIES = (1 << 56) - 1  # the upper byte of a cluster's number of entries holds flags
+
+
+class Field(NamedTuple):
+    """A field: its name, and the number of the field it belongs to (its own at the top)."""
+
+    name: str
+    parent: int
+
+
+class Column(NamedTuple):
+    """A column: its type's code, and the number of its field."""
+
+    type: int
+    field: int
+
+
+class Page(NamedTuple):
+    """A page: how many elements it has, where it begins in the file, and its length there."""
+
+    n_elements: int
+    offset: int
+    num_bytes: int
+
+
+@dataclass(slots=True)
+class Header:
+    """The schema, in the order of the file; a footer may extend it."""
+
+    fields: list[Field]
+    columns: list[Column]
+
+
+class _Reader:
+    """Unpacks one envelope from its bytes.
+
+    Raises:
+        FormatError: The checksum or the type is wrong; a frame has an impossible size.
+        struct.error: The bytes end too early.
+    """
+
+    def __init__(self, data: bytes, kind: int) -> None:
+        self.data = data
+        self.position = 8
+        (head,) = struct.unpack_from("<Q", data)
+        length = head >> _LENGTH_BITS
+        if head & 0xFFFF != kind or not 16 <= length <= len(data):
+            raise FormatError(f"an envelope of type {head & 0xFFFF}, expected {kind}")
+        (checksum,) = struct.unpack_from("<Q", data, length - 8)
+        if xxhash.xxh3_64_intdigest(data[: length - 8]) != checksum:
+            raise FormatError("the checksum of an envelope is wrong")
+
+    def unpack(self, layout: str) -> tuple[int, ...]:
+        values = struct.unpack_from(layout, self.data, self.position)
+        self.position += struct.calcsize(layout)
+        return values
+
+    def text(self) -> str:
+        (length,) = self.unpack("<I")
+        end = self.position + length
+        if end > len(self.data):
+            raise FormatError("a string passes the end of an envelope")
+        value = self.data[self.position : end].decode(errors="backslashreplace")
+        self.position = end
+        return value
+
+    def flags(self) -> None:
+        """Skip the feature flags: each has its sign set where another follows."""
+        while self.unpack("<q")[0] < 0:
+            pass
+
+    def record(self, read: Callable[[_Reader], T]) -> T:
+        """Read a record frame; what a later version added at its end is skipped."""
+        start = self.position
+        (size,) = self.unpack("<q")
+        if size < 8:
+            raise FormatError(f"a record frame of {size} bytes")
+        value = read(self)
+        self.position = start + size
+        return value
+
+    def items(self, read: Callable[[_Reader], T]) -> list[T]:
+        """Read a list frame."""
+        start = self.position
+        size, n = self.unpack("<qI")
+        if size > -12:
+            raise FormatError(f"a list frame of {-size} bytes")
+        values = [read(self) for _ in range(n)]
+        self.position = max(start - size, self.position)
+        return values
+
+    def locator(self) -> tuple[int, int]:
+        """Return offset and length of a piece of the file."""
+        (size,) = self.unpack("<i")
+        if size >= 0:
+            (offset,) = self.unpack("<Q")
+            return offset, size
+        kind, frame = size >> 24 & 0x7F, size & 0xFFFF
+        if kind != 1 or frame != 20:
+            raise FormatError(f"a locator of type {kind}, expected one of a file")
+        length, offset = self.unpack("<QQ")
+        return offset, length
+
+
+def parse_header(data: bytes) -> Header:
+    """Parse a header envelope.
+
+    Raises:
+        FormatError: It is damaged.
+    """
+    return _guarded(_header, _Reader, data, _HEADER)
+
+
+def parse_footer(data: bytes, header: Header) -> list[tuple[int, int, int]]:
+    """Parse a footer envelope; fields and columns that it adds go to the header.
+
+    Returns:
+        Offset, length in the file and uncompressed length of the page list of each cluster group.
+
+    Raises:
+        FormatError: It is damaged.
+    """
+
+    def footer(reader: _Reader) -> list[tuple[int, int, int]]:
+        reader.flags()
+        reader.unpack("<Q")
+        extension = reader.record(_schema)
+        header.fields += extension.fields
+        header.columns += extension.columns
+        return reader.items(lambda r: r.record(_cluster_group))
+
+    return _guarded(footer, _Reader, data, _FOOTER)
+
+
+def parse_page_list(data: bytes) -> tuple[list[int], list[list[list[Page]]]]:
+    """Parse a page list envelope.
+
+    Returns:
+        For each cluster its number of entries, and for each cluster and column its pages.
+
+    Raises:
+        FormatError: It is damaged.
+    """
+
+    def page_list(reader: _Reader) -> tuple[list[int], list[list[list[Page]]]]:
+        reader.unpack("<Q")
+        entries = reader.items(lambda r: r.record(lambda s: s.unpack("<QQ")[1] & _ENTRIES))
+        return entries, reader.items(lambda r: r.items(_pages))
+
+    return _guarded(page_list, _Reader, data, _PAGE_LIST)
+
+
+def _guarded(
+    parse: Callable[[_Reader], T], reader: Callable[[bytes, int], _Reader], data: bytes, kind: int
+) -> T:
+    try:
+        return parse(reader(data, kind))
+    except struct.error as error:
+        raise FormatError(f"an envelope ends too early: {error}") from error
+
+
+def _header(reader: _Reader) -> Header:
+    reader.flags()
+    for _ in ("name", "description", "writer"):
+        reader.text()
+    return _schema(reader)
+
+
+def _schema(reader: _Reader) -> Header:
+    fields = reader.items(lambda r: r.record(_field))
+    columns = reader.items(lambda r: r.record(_column))
+    return Header(fields, columns)
+
+
+def _field(reader: _Reader) -> Field:
+    _, _, parent, _, flags = reader.unpack("<IIIHH")
+    for bit, layout in ((1, "<Q"), (2, "<I"), (4, "<I")):
+        if flags & bit:
+            reader.unpack(layout)
+    return Field(reader.text(), parent)
+
+
+def _column(reader: _Reader) -> Column:
+    kind, _, field, _, _ = reader.unpack("<HHIHH")
+    return Column(kind, field)
+
+
+def _cluster_group(reader: _Reader) -> tuple[int, int, int]:
+    _, _, _, length = reader.unpack("<QQIQ")
+    offset, nbytes = reader.locator()
+    return offset, nbytes, length
+
+
+def _pages(reader: _Reader) -> list[Page]:
+    """Read the pages of one column; the frame goes on with its first element and compression."""
+    return reader.items(_page)
+
+
+def _page(reader: _Reader) -> Page:
+    (n_elements,) = reader.unpack("<i")
+    return Page(abs(n_elements), *reader.locator())
