@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from onnxroot._dtypes import ELEMENT_TYPES
+from onnxroot._dtypes import ELEMENT_TYPES, ElementType
+from onnxroot._elements import from_numbers, from_raw, from_texts
 from onnxroot._external import ExternalTensor
 from onnxroot._join import Document
 from onnxroot._spec import TENSOR
@@ -74,90 +75,68 @@ class Tensor:
         """Read the elements.
 
         Returns:
-            An array of the tensor's shape. Types that NumPy has not
-            (bfloat16, float8, 4-bit ...) come as ml_dtypes; strings as objects.
+            A new array of the tensor's shape, bit for bit. Types that NumPy has not (bfloat16,
+            float8, 4-bit ...) come as ml_dtypes; strings as objects, str or, where they are not
+            UTF-8, bytes.
 
         Raises:
-            UnsupportedModelError: Shape and bytes disagree: the model is malformed, though stored.
+            UnsupportedModelError: Shape, type and bytes disagree: the model is malformed, though
+                stored.
             IntegrityError: The file is damaged.
         """
-        external = self._stored.external.get(self._row)
+        element = ELEMENT_TYPES.get(self._number)
+        if element is None:
+            raise UnsupportedModelError(f"{self._named}: this version knows no such type")
+        try:
+            return self._read(element)
+        except (FormatError, IntegrityError):
+            raise
+        except ValueError as error:
+            raise UnsupportedModelError(
+                f"{self._named}: {error}; the model is malformed"
+            ) from error
+
+    @property
+    def _named(self) -> str:
+        return f"tensor {self.name!r} ({self.data_type}, shape {list(self.shape)})"
+
+    def _read(self, element: ElementType) -> npt.NDArray[Any]:
+        stored = self._stored
+        external = stored.external.get(self._row)
         if external is not None:
             document, stop = self._external_range(external)
-            return self._from_bytes(document.render(external.offset, stop))
-        payloads = self._payloads
-        if len(payloads) == 1:
-            index = int(payloads[0])
-            item = self._stored.manifest.schema.fields[int(self._stored.payloads.field[index])][1]
-            if item.name == "raw_data":
-                return self._from_bytes(
-                    self._stored.wire_range(index, 0, int(self._stored.payloads.nbytes[index]))
-                )
-        return self._from_proto()
+            return from_raw(element, self.shape, document.render(external.offset, stop))
+        if not element.bits:
+            return from_texts(self.shape, self._texts())
+        found = {self._field_of(index): index for index in self._payloads.tolist()}
+        if "raw_data" in found or not found:
+            index = found.get("raw_data")
+            raw = np.empty(0, np.uint8) if index is None else stored.values(index).view(np.uint8)
+            return from_raw(element, self.shape, raw)
+        if len(found) > 1:
+            raise ValueError(f"its elements are in {' and '.join(sorted(found))}")
+        ((field, index),) = found.items()
+        return from_numbers(element, self.shape, field, stored.values(index))
+
+    def _field_of(self, payload: int) -> str:
+        code = int(self._stored.payloads.field[payload])
+        return self._stored.manifest.schema.fields[code][1].name
+
+    def _texts(self) -> list[bytes]:
+        """Return the elements of `string_data`."""
+        table = self._stored.table(TENSOR)
+        column = table.columns.get("string_data") if table else None
+        if column is None:
+            return []
+        first, last = column.offsets[0][self._row : self._row + 2].tolist()
+        edges = column.offsets[1][first : last + 1].tolist()
+        return [column.values[a:b].tobytes() for a, b in pairwise(edges)]
 
     def _external_range(self, external: ExternalTensor) -> tuple[Document, int]:
         document = self._stored.files[external.location]
         if external.length is None:
             return document, document.nbytes
         return document, external.offset + external.length
-
-    def _from_bytes(self, data: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
-        """Give raw bytes the tensor's type and shape."""
-        element = ELEMENT_TYPES.get(self._number)
-        if element is None or not element.bits or element.bits % 8:
-            return self._to_array(raw_data=data.tobytes())
-        dtype = _dtype(element.numpy)
-        if len(data) != self.size * dtype.itemsize:
-            raise UnsupportedModelError(
-                f"tensor {self.name!r}: its shape {list(self.shape)} needs "
-                f"{self.size * dtype.itemsize} bytes, it has {len(data)}; the model is malformed"
-            )
-        # A copy: `data` may be a view of a memory map that goes when the file is closed.
-        return data.view(dtype).reshape(self.shape).copy()
-
-    def _from_proto(self) -> npt.NDArray[Any]:
-        """Let onnx interpret the typed fields."""
-        fields: dict[str, Any] = {}
-        for index in self._payloads.tolist():
-            item = self._stored.manifest.schema.fields[int(self._stored.payloads.field[index])][1]
-            values = self._stored.values(index)
-            if item.name == "raw_data":
-                fields[item.name] = values.tobytes()
-            elif item.dtype.kind == "f":
-                fields[item.name] = values.view(item.dtype)
-            else:
-                fields[item.name] = values.astype(item.dtype)
-        table = self._stored.table(TENSOR)
-        texts = table.columns.get("string_data") if table else None
-        if texts is not None:
-            first, last = texts.offsets[0][self._row : self._row + 2].tolist()
-            edges = texts.offsets[1][first : last + 1].tolist()
-            data = texts.values.tobytes()
-            if last > first:
-                fields["string_data"] = [data[a:b] for a, b in pairwise(edges)]
-        return self._to_array(**fields)
-
-    def _to_array(self, **fields: Any) -> npt.NDArray[Any]:
-        from onnx import TensorProto, numpy_helper  # noqa: PLC0415  (0.2 s, seldom needed)
-
-        proto = TensorProto(dims=self.shape, data_type=self._number, **fields)
-        try:
-            return np.asarray(numpy_helper.to_array(proto))
-        except (KeyError, OverflowError, TypeError, ValueError) as error:
-            raise UnsupportedModelError(
-                f"tensor {self.name!r} ({self.data_type}, shape {list(self.shape)}): {error}; "
-                "the model is malformed"
-            ) from error
-
-
-def _dtype(name: str) -> np.dtype[Any]:
-    try:
-        return np.dtype(name)
-    except TypeError:
-        import ml_dtypes  # noqa: PLC0415  (types that NumPy has not)
-
-        found: np.dtype[Any] = np.dtype(getattr(ml_dtypes, name))
-        return found
 
 
 class Tensors(Mapping[str, Tensor]):
