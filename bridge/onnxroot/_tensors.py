@@ -84,17 +84,20 @@ class Tensor:
                 stored.
             IntegrityError: The file is damaged.
         """
+        self._stored.file.check_open()
         element = ELEMENT_TYPES.get(self._number)
         if element is None:
-            raise UnsupportedModelError(f"{self._named}: this version knows no such type")
+            raise UnsupportedModelError(
+                f"{self._named}: no such data type; the model is malformed, or newer than this "
+                "version of onnxroot"
+            )
         try:
             return self._read(element)
-        except (FormatError, IntegrityError):
+        except OnnxRootError:
             raise
         except ValueError as error:
-            raise UnsupportedModelError(
-                f"{self._named}: {error}; the model is malformed"
-            ) from error
+            message = f"{self._named}: {error}; the model is malformed"
+            raise UnsupportedModelError(message) from error
 
     @property
     def _named(self) -> str:

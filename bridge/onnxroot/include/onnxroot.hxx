@@ -307,6 +307,7 @@ private:
          __m128i w[4];
          for (int i = 0; i < 4; ++i)
             w[i] = _mm_shuffle_epi8(_mm_loadu_si128(at(p + 16 * i)), bigEndian);
+#pragma GCC unroll 16 // or the words stay in memory
          for (int i = 0; i < 16; ++i) {
             __m128i sum = _mm_add_epi32(w[i % 4], _mm_loadu_si128(at(Constants() + 4 * i)));
             s1 = _mm_sha256rnds2_epu32(s1, s0, sum);
