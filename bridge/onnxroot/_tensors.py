@@ -16,7 +16,7 @@ from onnxroot._external import ExternalTensor
 from onnxroot._join import Document
 from onnxroot._spec import TENSOR
 from onnxroot._stored import StoredModel
-from onnxroot.errors import UnsupportedModelError
+from onnxroot.errors import OnnxRootError, UnsupportedModelError
 
 __all__ = ["Tensor", "Tensors"]
 
