@@ -139,9 +139,13 @@ class StoredModel:
     """What is in a directory: the manifest, and the tables by name."""
 
     def __init__(self, directory: Any) -> None:
-        self.manifest = json.loads(str(directory["manifest"]))
+        text = str(directory["manifest"])
+        self.manifest = json.loads(text)
         require(self.manifest["format"] == "onnxroot", "not a model of onnxroot")
         require(self.manifest["format_version"] <= FORMAT_VERSION, "made by a later onnxroot")
+        digest = self.manifest["digest"]
+        blank = text.replace(digest, "0" * 16, 1)
+        require(xxhash.xxh64_hexdigest(blank) == digest, "the manifest's digest is wrong")
         self.schema = self.manifest["schema"]
         fields = [(name, field[1]) for name in self.schema for field in self.schema[name]]
         self.codes = {field: code for code, field in enumerate(fields)}  # §3.3

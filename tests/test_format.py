@@ -276,7 +276,7 @@ def test_manifest(sample: Sample) -> None:
     assert text.startswith('{"format":"onnxroot"')
     manifest = json.loads(text)
     assert set(manifest) == {
-        *("format", "format_version", "onnx", "external_files", "tables"),
+        *("format", "digest", "format_version", "onnx", "external_files", "tables"),
         *("schema", "provenance", "metadata"),
     }
     assert manifest["format_version"] == 1

@@ -6,11 +6,16 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+import xxhash
+
+from onnxroot._dtypes import STORAGES
 from onnxroot._schema import Schema
-from onnxroot._spec import FORMAT, FORMAT_VERSION
+from onnxroot._spec import FORMAT, FORMAT_VERSION, PAYLOAD, TENSORS
 from onnxroot.errors import FormatError, UnsupportedModelError
 
 __all__ = ["ExternalFile", "Manifest", "TableInfo", "parse_manifest"]
+
+_NO_DIGEST = "0" * 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +74,7 @@ class Manifest:
         """Return the manifest as it stands on disk: ASCII, one line."""
         value = {
             "format": FORMAT,
+            "digest": _NO_DIGEST,
             "format_version": self.format_version,
             "onnx": {"nbytes": self.nbytes, "sha256": self.sha256},
             "external_files": [
@@ -83,7 +89,8 @@ class Manifest:
             "metadata": self.metadata,
             "schema": self.schema.to_json(),
         }
-        return json.dumps(value, separators=(",", ":"))
+        text = json.dumps(value, separators=(",", ":"))
+        return text.replace(_NO_DIGEST, _digest(text), 1)
 
 
 def parse_manifest(text: str, where: str) -> Manifest:
@@ -112,10 +119,18 @@ def parse_manifest(text: str, where: str) -> Manifest:
             f"{where}: format version {version}, but this onnxroot reads up to {FORMAT_VERSION}; "
             f"it was written by {program}: install that version or a later one"
         )
+    found = value.get("digest")
+    if not isinstance(found, str) or _digest(text.replace(found, _NO_DIGEST, 1)) != found:
+        raise FormatError(f"{where}: the manifest's digest is wrong; the file is damaged")
     try:
         return _from_value(value)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise FormatError(f"{where}: the manifest is damaged: {error}") from error
+
+
+def _digest(text: str) -> str:
+    """Return the XXH64 of a manifest whose own digest is all zeros: FORMAT §3.1."""
+    return xxhash.xxh64(text.encode()).hexdigest()
 
 
 def _program_of(value: dict[str, Any]) -> str:
@@ -125,6 +140,11 @@ def _program_of(value: dict[str, Any]) -> str:
 
 
 def _from_value(value: dict[str, Any]) -> Manifest:
+    schema = Schema.from_json(value["schema"])
+    known = {*schema.messages, PAYLOAD, *(f"{TENSORS}/{storage.name}" for storage in STORAGES)}
+    unknown = [name for name in value["tables"] if name not in known]
+    if unknown:
+        raise ValueError(f"no such table as {unknown[0]}")
     return Manifest(
         format_version=value["format_version"],
         nbytes=_count(value["onnx"]["nbytes"]),
@@ -141,7 +161,7 @@ def _from_value(value: dict[str, Any]) -> Manifest:
             )
             for name, info in value["tables"].items()
         },
-        schema=Schema.from_json(value["schema"]),
+        schema=schema,
         provenance={str(k): str(v) for k, v in value["provenance"].items()},
         metadata={str(k): str(v) for k, v in value["metadata"].items()},
     )

@@ -146,6 +146,8 @@ class Xxh64 {
 public:
    void Update(const void *data, std::size_t nbytes)
    {
+      if (nbytes == 0)
+         return; // and data may be null
       auto p = static_cast<const unsigned char *>(data);
       fTotal += nbytes;
       if (fFill > 0) {
@@ -215,6 +217,8 @@ class Sha256 {
 public:
    void Update(const void *data, std::size_t nbytes)
    {
+      if (nbytes == 0)
+         return; // and data may be null
       auto p = static_cast<const unsigned char *>(data);
       fTotal += nbytes;
       if (fFill > 0) {
@@ -1148,7 +1152,7 @@ private:
    }
    void ReadColumn(const Part &part, std::size_t cluster, std::vector<char> &out)
    {
-      out.clear();
+      std::size_t filled = 0; // what `out` had before is overwritten
       const auto &descriptor = Descriptor();
       const auto &details = descriptor.GetClusterDescriptor(fClusters[cluster].second);
       if (!details.ContainsColumn(part.fId) || details.GetColumnRange(part.fId).IsSuppressed())
@@ -1162,10 +1166,11 @@ private:
             fWhere.Fail(fName, "a page of plain numbers in the file", "something else");
          const auto position = locator.template GetPosition<std::uint64_t>();
          const bool plain = part.fStored == part.fSize && !part.fSplit;
-         const std::size_t before = out.size();
          std::vector<char> &target = plain ? out : fPage;
-         target.resize((plain ? before : 0) + nbytes);
-         char *const data = target.data() + (plain ? before : 0);
+         const std::size_t before = plain ? filled : 0;
+         if (target.size() < before + nbytes)
+            target.resize(before + nbytes);
+         char *const data = target.data() + before;
          if (compressed) {
             fStored.resize(stored);
             fFile.Read(fStored.data(), position, stored, fWhere, fName);
@@ -1173,10 +1178,14 @@ private:
          } else if (nbytes > 0) {
             fFile.Read(data, position, stored, fWhere, fName);
          }
-         if (!plain)
+         if (!plain) {
+            out.resize(filled);
             Decode(part, page.GetNElements(), out);
+         }
+         filled += page.GetNElements() * part.fSize;
       }
-      if (out.size() / part.fSize != details.GetColumnRange(part.fId).GetNElements())
+      out.resize(filled);
+      if (filled / part.fSize != details.GetColumnRange(part.fId).GetNElements())
          fWhere.Fail(fName, "pages with all values", "others");
    }
    /// Decompress `fStored`: blocks, each behind a header of nine bytes.
