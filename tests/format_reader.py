@@ -145,7 +145,7 @@ class StoredModel:
         require(self.manifest["format_version"] <= FORMAT_VERSION, "made by a later onnxroot")
         digest = self.manifest["digest"]
         blank = text.replace(digest, "0" * 16, 1)
-        require(xxhash.xxh64_hexdigest(blank) == digest, "the manifest's digest is wrong")
+        require(xxhash.xxh64_hexdigest(blank.encode()) == digest, "the manifest's digest is wrong")
         self.schema = self.manifest["schema"]
         fields = [(name, field[1]) for name in self.schema for field in self.schema[name]]
         self.codes = {field: code for code, field in enumerate(fields)}  # §3.3

@@ -1,0 +1,34 @@
+"""Hypothesis profiles, and the count of the models that came back at the end of a run."""
+
+from collections import Counter
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from tests.samples import COUNTED
+
+settings.register_profile(
+    "default",
+    deadline=None,  # the machine may be busy, and the first example compiles and imports
+    max_examples=100,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile("fuzz", settings.get_profile("default"), max_examples=5000)
+settings.load_profile("default")
+
+@pytest.hookimpl
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print `N of N models identical` for each sweep, summed over its parts and workers."""
+    identical: Counter[str] = Counter()
+    total: Counter[str] = Counter()
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            for name, value in getattr(report, "user_properties", ()):
+                if name == COUNTED and report.when == "call":
+                    what, n_identical, n_models = value
+                    identical[what] += n_identical
+                    total[what] += n_models
+    if total:
+        terminalreporter.section(COUNTED)
+    for what, n_models in total.items():
+        terminalreporter.write_line(f"{what}: {identical[what]} of {n_models} identical")

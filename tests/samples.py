@@ -1,0 +1,88 @@
+"""Small models that several tests share, and where the golden ones are."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+GOLDEN_FOLDER = Path(__file__).resolve().parents[1] / "golden_models"
+
+GOLDEN_NAMES = (
+    "control_flow",
+    "data_types",
+    "external_data",
+    "functions",
+    "gradient_boosting",
+    "malformed_tensors",
+    "mlp_jet_tagger",
+    "non_canonical",
+    "sparse_training",
+    "types_metadata",
+)
+"""By hand: a golden model that got lost must fail a test."""
+
+
+COUNTED = "came back identical"
+"""Name of the property that a sweep records: (what, how many came back, of how many)."""
+
+
+def golden(name: str) -> Path:
+    """Return the path of a golden model."""
+    return GOLDEN_FOLDER / name / f"{name}.onnx"
+
+
+def files_in(folder: Path) -> dict[str, bytes]:
+    """Return the bytes of every file in a folder and below, by path: to see what a call left."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def linear_model(*, n_inputs: int = 4, n_outputs: int = 3, seed: int = 1) -> onnx.ModelProto:
+    """Make a model that a runtime can run: scores = features @ weight + bias."""
+    generator = np.random.default_rng(seed)
+    weight = generator.normal(size=(n_inputs, n_outputs)).astype(np.float32)
+    bias = generator.normal(size=n_outputs).astype(np.float32)
+    return graph_model(
+        [numpy_helper.from_array(weight, "weight"), numpy_helper.from_array(bias, "bias")],
+        nodes=[
+            helper.make_node("MatMul", ["features", "weight"], ["product"], name="multiply"),
+            helper.make_node("Add", ["product", "bias"], ["scores"], name="add"),
+        ],
+        inputs=[helper.make_tensor_value_info("features", TensorProto.FLOAT, ["n", n_inputs])],
+        outputs=[helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["n", n_outputs])],
+    )
+
+
+def graph_model(
+    tensors: Iterable[TensorProto] = (),
+    *,
+    nodes: Iterable[onnx.NodeProto] = (),
+    inputs: Iterable[onnx.ValueInfoProto] = (),
+    outputs: Iterable[onnx.ValueInfoProto] = (),
+) -> onnx.ModelProto:
+    """Make a model of a graph's parts, versions fixed so that any runtime takes it."""
+    graph = helper.make_graph(list(nodes), "graph", list(inputs), list(outputs), list(tensors))
+    opsets = [helper.make_opsetid("", 17)]
+    return helper.make_model(graph, ir_version=8, opset_imports=opsets, producer_name="tests")
+
+
+def raw_tensor(name: str, values: npt.NDArray[np.generic]) -> TensorProto:
+    """Make a tensor whose elements are in `raw_data`."""
+    return numpy_helper.from_array(values, name)
+
+
+def external_tensor(
+    name: str, data_type: int, dims: Iterable[int], **entries: str | int
+) -> TensorProto:
+    """Make a tensor whose elements are in another file, whatever the entries say."""
+    tensor = TensorProto(name=name, data_type=data_type, dims=list(dims))
+    tensor.data_location = TensorProto.EXTERNAL
+    for key, value in entries.items():
+        tensor.external_data.add(key=key, value=str(value))
+    return tensor
