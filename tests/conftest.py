@@ -16,6 +16,7 @@ settings.register_profile(
 settings.register_profile("fuzz", settings.get_profile("default"), max_examples=5000)
 settings.load_profile("default")
 
+
 @pytest.hookimpl
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print `N of N models identical` for each sweep, summed over its parts and workers."""

@@ -252,7 +252,7 @@ def test_what_is_there_is_not_replaced_unasked(tmp_path: Path) -> None:
     onnxroot.write(MODEL, f"{path}:a/b")
     before = path.read_bytes()
     for directory in ("a/b", "a"):
-        with pytest.raises(onnxroot.ModelExistsError, match="--replace"):
+        with pytest.raises(onnxroot.ModelExistsError, match="exists"):
             onnxroot.write(OTHER, f"{path}:{directory}")
     assert path.read_bytes() == before
 
@@ -599,7 +599,7 @@ class EntryPoint:
 
 
 def test_convert_with_an_adapter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("onnxroot.adapter.entry_points", lambda **_: [EntryPoint()])
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda **_: [EntryPoint()])
     (tmp_path / "bdt.pkl").write_bytes(MODEL)
     onnxroot.convert(tmp_path / "bdt.pkl", tmp_path / "m.root:bdt")
     onnxroot.convert(tmp_path / "bdt.pkl", tmp_path / "bdt.onnx")

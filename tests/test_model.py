@@ -211,6 +211,10 @@ def compare_with_onnx(model: Model, expected: TensorProto) -> None:
         return
     if any(dim < 0 for dim in expected.dims):
         return  # onnx takes -1 for "whatever fits"
+    if expected.name.endswith(("_over_16_bits", "_over_32_bits")):
+        with pytest.raises(onnxroot.UnsupportedModelError, match="more than .* bits"):
+            model.tensors[expected.name].numpy()  # onnx drops the higher bits
+        return
     found = model.tensors[expected.name].numpy()
     assert (bits(found), found.shape) == (bits(array), array.shape)
 

@@ -216,7 +216,7 @@ def test_hadd_is_named(n_times: int, stored: Path, tmp_path: Path) -> None:
     problems = onnxroot.verify(tmp_path / "merged.root").problems
     assert any(re.search(text, problem) for problem in problems)
     with onnxroot.open(tmp_path / "merged.root") as model:
-        for read in (model.to_bytes, lambda: model.nodes, lambda: model.tensors["bias"].numpy()):
+        for read in (model.to_bytes, lambda: model.nodes, lambda: len(model.tensors)):
             with pytest.raises(onnxroot.IntegrityError, match="merged with hadd"):
                 read()
 
@@ -404,6 +404,19 @@ def test_manifests_that_are_cut(text: str, tmp_path: Path) -> None:
         file["a/manifest"] = text
     with pytest.raises(onnxroot.FormatError, match=r"m\.root:a: the manifest"):
         onnxroot.open(tmp_path / "m.root")
+
+
+@pytest.mark.parametrize("byte", [0x00, 0x22, 0x5C, 0x80, 0xFF])
+def test_no_byte_of_a_manifest_is_free(byte: int, stored: Path) -> None:
+    data = stored.read_bytes()
+    start = data.index(b'{"format":"onnxroot"')
+    stop = data.index(b"\x00", start)
+    for position in range(start + byte % 7, stop, 37):
+        if data[position] == byte:
+            continue
+        stored.write_bytes(data[:position] + bytes([byte]) + data[position + 1 :])
+        with pytest.raises(onnxroot.OnnxRootError):
+            read_all(stored)
 
 
 def change_table(name: str, **arrays: Callable[[Any], Any]) -> Callable[[Tables], Tables]:

@@ -291,6 +291,11 @@ class TableReader:
             )
 
     @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        return self._info.n_rows
+
+    @property
     def n_clusters(self) -> int:
         """Number of clusters."""
         return len(self._info.digests)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,15 @@ from onnxroot._spec import (
 from onnxroot.errors import FormatError
 from onnxroot.tables import Column, Payloads, Table
 
+_PAYLOAD_TYPES: Final[dict[str, np.dtype[Any]]] = {  # FORMAT §5.2
+    "field": np.dtype("<u2"),
+    "row": np.dtype("<u8"),
+    "storage": np.dtype("<u1"),
+    "n_values": np.dtype("<u8"),
+    "nbytes": np.dtype("<u8"),
+    "tensor": np.dtype("<i8"),
+}
+
 __all__ = ["ValueReader", "message_table", "payload_table", "tables_in"]
 
 
@@ -39,7 +48,9 @@ def message_table(reader: TableReader, kind: MessageType) -> tuple[Table, bytes]
         IntegrityError: It is not what was written.
     """
     columns = reader.all_columns()
-    n = len(columns[COLUMN_PRESENCE]) if COLUMN_PRESENCE in columns else 0
+    if COLUMN_PRESENCE not in columns:
+        raise FormatError(f"{reader.where}: column {COLUMN_PRESENCE} is missing")
+    n = reader.n_rows
     none = Column((), np.full(n, NO_ROW, np.uint64))
     parent = columns.pop(COLUMN_PARENT, none)
     zero = Column((), np.zeros(n, np.uint16))
@@ -47,7 +58,7 @@ def message_table(reader: TableReader, kind: MessageType) -> tuple[Table, bytes]
     deviation = b""
     if kind.name == ROOT_MESSAGE and COLUMN_DEVIATION in columns:
         deviation = columns.pop(COLUMN_DEVIATION).values.tobytes()
-    presence = columns.pop(COLUMN_PRESENCE, none)
+    presence = columns.pop(COLUMN_PRESENCE)
     _check_type(reader, COLUMN_PARENT, parent, np.dtype("<u8"), 0)
     _check_type(reader, COLUMN_PARENT_FIELD, parent_field, np.dtype("<u2"), 0)
     _check_type(reader, COLUMN_PRESENCE, presence, np.dtype("<u8"), 0)
@@ -88,8 +99,9 @@ def payload_table(reader: TableReader) -> Payloads:
     arrays = {}
     for item in fields(Payloads):
         column = columns.get(item.name)
-        if column is None or column.offsets:
+        if column is None:
             raise FormatError(f"{reader.where}: column {item.name} is missing")
+        _check_type(reader, item.name, column, _PAYLOAD_TYPES[item.name], 0)
         values = column.values
         if values.dtype == np.uint64:
             if np.any(values >= np.uint64(2**62)):
