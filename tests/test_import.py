@@ -1,0 +1,59 @@
+"""What ``import onnxroot`` brings in, and what it exports."""
+
+import subprocess
+import sys
+
+import onnxroot
+
+HEAVY = (
+    *("torch", "tensorflow", "keras", "sklearn", "xgboost", "lightgbm", "onnxruntime"),
+    *("uproot", "awkward", "onnx", "google.protobuf", "click", "rich"),
+)
+
+PUBLIC = {
+    *("FormatError", "IntegrityError", "MissingDependencyError", "ModelExistsError"),
+    *("ModelNotFoundError", "OnnxRootError", "UnsupportedModelError"),
+    *("convert", "list_models", "open", "verify", "write"),
+}
+
+
+def test_public_names():
+    assert set(onnxroot.__all__) == PUBLIC
+    for name in PUBLIC:
+        assert getattr(onnxroot, name).__doc__
+
+
+def test_import_brings_in_nothing_heavy():
+    code = f"import sys, onnxroot; print([m for m in {HEAVY!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+DAMAGE = """
+import sys, onnxroot
+from pathlib import Path
+whole, path = Path(sys.argv[1]).read_bytes(), Path(sys.argv[2])
+for position in range(64, len(whole), len(whole) // 60):
+    damaged = bytearray(whole)
+    damaged[position] ^= 0x40
+    path.write_bytes(damaged)
+    try:
+        with onnxroot.open(path) as model:
+            print(position, model.to_bytes())
+    except (onnxroot.OnnxRootError, OSError) as error:
+        print(position, type(error).__name__)
+"""
+
+
+def test_python_optimised_changes_nothing(tmp_path):
+    """No check of ours is an assert: damage is found under -O as well."""
+    onnxroot.write(b"\x08\x08", f"{tmp_path}/m.root:m")
+    results = []
+    for flags in ([], ["-O"]):
+        command = [sys.executable, *flags, "-c", DAMAGE, f"{tmp_path}/m.root", f"{tmp_path}/d.root"]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        results.append(done.stdout)
+    assert results[0] == results[1]
+    assert "Error" in results[0]
+    lines = results[0].splitlines()
+    assert all(line.endswith(("Error", r"b'\x08\x08'")) for line in lines)
