@@ -104,6 +104,8 @@ def parse_manifest(text: str, where: str) -> Manifest:
         FormatError: It is damaged, or not one of ours.
         UnsupportedModelError: A newer version of onnxroot wrote it.
     """
+    if not text.isascii():
+        raise FormatError(f"{where}: the manifest is not ASCII; the file is damaged")
     try:
         value = json.loads(text)
     except ValueError as error:
