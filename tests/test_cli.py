@@ -1,6 +1,7 @@
 """The command: what it prints, how it exits, and what users see when something is wrong."""
 
 import json
+import runpy
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -310,7 +311,16 @@ def test_a_process_there_and_back(folder: Path) -> None:
     assert "scores: FLOAT[n, 3]" in process.stdout
 
 
+def test_main_is_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["onnxroot", "--version"])
+    with pytest.raises(SystemExit) as caught:
+        runpy.run_module("onnxroot", run_name="__main__")
+    assert caught.value.code == 0
+
+
 def test_debug_shows_a_traceback(folder: Path) -> None:
+    result = run("--debug", "show", folder / "two.root:c")
+    assert isinstance(result.exception, onnxroot.ModelNotFoundError)
     process = run_process("--debug", "show", folder / "two.root:c")
     assert process.returncode != 0
     assert "Traceback (most recent call last)" in process.stderr

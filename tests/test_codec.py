@@ -71,6 +71,7 @@ def test_every_encoding_comes_back(data: bytes) -> None:
     assert whole(document) == data
 
 
+@pytest.mark.sweep
 @given(encodings())
 def test_tables_hold_what_protobuf_reads(data: bytes) -> None:
     tables, _, plain = taken_apart(data)
@@ -216,6 +217,7 @@ def test_one_swapped_pair_of_20_000_nodes(swapped: int) -> None:
     assert len(tables.deviation) < 200
 
 
+@pytest.mark.sweep
 def test_one_swapped_pair_of_100_000_nodes_in_a_file(tmp_path: Path) -> None:
     nbytes = []
     for swapped in (None, 50_000):
@@ -263,6 +265,7 @@ DEVIATIONS = {
 }
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("kind", DEVIATIONS)
 def test_large_payloads_are_copied(kind: str) -> None:
     raw = random.Random(1).randbytes(2 * CHUNK_NBYTES)

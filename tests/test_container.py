@@ -294,6 +294,8 @@ def test_destinations_that_cannot_be(tmp_path: Path) -> None:
     onnxroot.write(MODEL, tmp_path / "m.root:a")
     (tmp_path / "text.root").write_text("hello")
     (tmp_path / "empty.root").touch()
+    with uproot.recreate(tmp_path / "top.root") as file:
+        file["manifest"] = '{"format":"onnxroot"}'
     before = files_in(tmp_path)
     cases = {
         "": (IsADirectoryError, "expected a ROOT file"),
@@ -301,6 +303,8 @@ def test_destinations_that_cannot_be(tmp_path: Path) -> None:
         "text.root:x": (onnxroot.FormatError, "not a ROOT file: it begins with b'hell'"),
         "empty.root:x": (onnxroot.FormatError, "not a ROOT file: it is empty"),
         "m.root:a/ModelProto/x": (onnxroot.OnnxRootError, "ModelProto"),
+        "m.root:a/x": (onnxroot.ModelExistsError, "inside the model a"),
+        "top.root:x": (onnxroot.ModelExistsError, "inside the model"),
     }
     for address, (error, text) in cases.items():
         with pytest.raises(error, match=text):

@@ -41,6 +41,8 @@ from tests.model_encodings import (
     without_unknown_enum_values,
 )
 
+pytestmark = pytest.mark.sweep
+
 N_SEEDS = 2000
 FILES = {"weights.bin": 100, "empty.bin": 0}
 KINDS = [kind for kind in DEVIATIONS if kind != "bool_above_one"]
