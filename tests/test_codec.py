@@ -188,6 +188,50 @@ def test_nesting(depth: int, *, allowed: bool) -> None:
             taken_apart(data)
 
 
+PACKED = {  # records of a tensor or an attribute that protobuf refuses, and the offset of the fault
+    "floats of 5 bytes": (record(5, LEN, record(4, LEN, b"abcde")), 4),
+    "doubles of 9 bytes": (record(5, LEN, record(10, LEN, b"abcdefghi")), 4),
+    "integers cut": (record(5, LEN, record(7, LEN, b"\x01\x80")), 4),
+    "integer too long": (record(5, LEN, record(7, LEN, b"\x01" + b"\x80" * 10 + b"\x01")), 7),
+    "integer cut in the second record": (
+        record(5, LEN, record(7, LEN, b"\x01\x80\x01") + record(7, LEN, b"\x80")),
+        9,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", PACKED)
+def test_packed_values_that_are_cut(case: str) -> None:
+    graph, offset = PACKED[case]
+    data = record(7, LEN, graph)
+    with pytest.raises(DecodeError):
+        onnx.ModelProto.FromString(data)
+    with pytest.raises(FormatError) as caught:
+        taken_apart(data)
+    assert caught.value.offset == offset
+
+
+ATTRIBUTE = {
+    "floats of 5 bytes": record(7, LEN, b"abcde"),
+    "integers cut": record(8, LEN, b"\x01\x80"),
+    "integer too long": record(8, LEN, b"\x80" * 10 + b"\x01"),
+    "integers cut before others": record(8, LEN, b"\x80") + record(8, LEN, b"\x01"),
+    "floats of 2 and 2 bytes": record(7, LEN, b"ab") * 2,
+}
+
+
+@pytest.mark.parametrize("case", ATTRIBUTE)
+def test_packed_attributes_that_are_cut(case: str) -> None:
+    """Lists that stand in columns; protobuf would write them unpacked, but reads them so too."""
+    data = record(7, LEN, record(1, LEN, record(5, LEN, ATTRIBUTE[case])))
+    with pytest.raises(DecodeError):
+        onnx.ModelProto.FromString(data)
+    with pytest.raises(FormatError) as caught:
+        taken_apart(data)
+    assert caught.value.offset is not None
+    assert 6 <= caught.value.offset <= len(data)
+
+
 # --- The deviation is proportional ------------------------------------------------------------
 
 

@@ -32,8 +32,8 @@ from tests.samples import golden, linear_model
 
 NAMES = ("mlp_jet_tagger", "control_flow", "data_types", "external_data", "non_canonical")
 
-N_DAMAGES = 150
-"""For each model; `tox -e fuzz` takes twenty times as many."""
+N_DAMAGES = 100
+"""For each model; `tox -e fuzz` takes many more."""
 
 
 # --- Random damage ----------------------------------------------------------------------------

@@ -20,7 +20,16 @@ from onnxroot._varints import encode_varints, read_varint_stream, varint_widths,
 from onnxroot._wire import FIXED32, FIXED64, VARINT, Tokens
 from onnxroot.errors import FormatError
 
-__all__ = ["Buffers", "Span", "Spans", "find_spans", "from_wire", "storage_of_bytes"]
+__all__ = [
+    "Buffers",
+    "Span",
+    "Spans",
+    "check_whole",
+    "find_spans",
+    "from_wire",
+    "read_pieces",
+    "storage_of_bytes",
+]
 
 U8 = npt.NDArray[np.uint8]
 I64 = npt.NDArray[np.int64]
@@ -142,7 +151,7 @@ def find_spans(
     """
     data = buffers.arrays[0]
     length = tokens.value_end - tokens.value_start
-    _check_whole(data, item, tokens, length)
+    check_whole(data, item, tokens, length)
     copied: list[Span] = []
     joined: list[Span] = []
     if item.label == "optional":
@@ -235,8 +244,18 @@ def _storage_of_numbers(item: Field, data_type: I64, low: I64, high: I64) -> U8:
     return out
 
 
-def _check_whole(data: U8, item: Field, tokens: Tokens, length: I64) -> None:
-    """Refuse packed records that end within a value."""
+def check_whole(data: U8, item: Field, tokens: Tokens, length: I64) -> None:
+    """Refuse packed records that end within a value.
+
+    Args:
+        data: The file.
+        item: A repeated field of numbers, or any field of text.
+        tokens: Its records.
+        length: int64, shape (n_records,); bytes of their values.
+
+    Raises:
+        FormatError: One does; with the offset of its record.
+    """
     if item.is_text:
         return
     if item.wire_type == VARINT:
@@ -351,7 +370,7 @@ def _count_small(
 ) -> None:
     """Count payloads that fit one window together."""
     stream = gather(array, start[some], nbytes[some])
-    values, widths = _read_checked(stream, int(start[some[0]]))
+    values, widths = read_pieces(stream, start[some], nbytes[some])
     signed = from_wire(item, values).astype(np.int64)
     first = np.searchsorted(np.cumsum(widths) - widths, exclusive_sum(nbytes[some]))
     counts.n_values[some] = np.diff(np.append(first, len(values)))
@@ -383,11 +402,31 @@ def _altered(item: Field, stream: U8, values: U64, widths: I64) -> npt.NDArray[n
 
 
 def _read_checked(stream: U8, offset: int) -> tuple[U64, I64]:
+    return read_pieces(stream, np.array([offset]), np.array([len(stream)]))
+
+
+def read_pieces(stream: U8, start: I64, length: I64) -> tuple[U64, I64]:
+    """Decode varints that were gathered from pieces of a file.
+
+    Args:
+        stream: uint8; the pieces end to end.
+        start: int64, shape (n_pieces,); where each begins in the file.
+        length: int64, shape (n_pieces,).
+
+    Returns:
+        Values and widths, as `read_varint_stream` gives them.
+
+    Raises:
+        FormatError: A varint is cut or too long; with its offset in the file.
+    """
     try:
         return read_varint_stream(stream)
     except FormatError as error:
         inside = error.offset or 0
-        raise FormatError("a packed varint is cut or too long", offset=offset + inside) from error
+        ends = np.cumsum(length)
+        k = min(int(np.searchsorted(ends, inside, "right")), len(ends) - 1)
+        offset = int(start[k] + inside - (ends[k] - length[k]))
+        raise FormatError("a packed varint is cut or too long", offset=offset) from error
 
 
 def _rewrite(

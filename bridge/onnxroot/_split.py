@@ -18,9 +18,8 @@ from onnxroot._assemble import Part, Parts, inverted, offsets_of
 from onnxroot._layout import wire_values
 from onnxroot._ragged import distinct, gather, group_starts
 from onnxroot._schema import Field, MessageType, Schema
-from onnxroot._spans import Buffers, Span, find_spans, from_wire
+from onnxroot._spans import Buffers, Span, check_whole, find_spans, from_wire, read_pieces
 from onnxroot._spec import PAYLOAD_FIELDS, ROOT_MESSAGE, SPILL_NBYTES, TENSOR
-from onnxroot._varints import read_varint_stream
 from onnxroot._wire import LEN, MAX_DEPTH, VARINT, Tokens, scan
 from onnxroot.errors import FormatError
 from onnxroot.tables import Tables
@@ -283,23 +282,17 @@ class _Reader:
             return
         length = tokens.value_end - tokens.value_start
         self.canonical &= bool(np.all(length > 0))
+        check_whole(self.data, item, tokens, length)
         stream = gather(self.data, tokens.value_start, length)
         ends = np.cumsum(length)
         if item.wire_type == VARINT:
-            wire, widths = read_varint_stream(stream)
+            wire, widths = read_pieces(stream, tokens.value_start, length)
             values = from_wire(item, wire)
             self.canonical &= not np.any(wire_values(item, values) != wire)
-            edges = offsets_of(widths)
-            after = np.searchsorted(edges, ends, "right") - 1
-            cut = edges[after] != ends
+            after = np.searchsorted(offsets_of(widths), ends)
         else:
-            after, cut = ends // item.dtype.itemsize, ends % item.dtype.itemsize != 0
-            values = stream[: after[-1] * item.dtype.itemsize].copy().view(item.dtype)
-        if np.any(cut):
-            raise FormatError(
-                f"packed field {item.name} does not hold a whole number of values",
-                offset=int(tokens.tag_start[np.argmax(cut)]),
-            )
+            after = ends // item.dtype.itemsize
+            values = stream.copy().view(item.dtype)
         counts = np.zeros(n, np.int64)
         np.add.at(counts, rows, np.diff(after, prepend=0))
         part.found[item.name] = counts, values

@@ -86,9 +86,7 @@ def _attempt(check: Callable[[], object]) -> list[str]:
 
 def _check_storage(stored: StoredModel, name: str) -> list[str]:
     """Check values and labels of one storage, cluster by cluster."""
-    storage = next((s for s in STORAGES if f"{TENSORS}/{s.name}" == name), None)
-    if storage is None:
-        return [f"{stored.where}/{name}: no such storage"]
+    storage = next(s for s in STORAGES if f"{TENSORS}/{s.name}" == name)
     try:
         reader = stored.reader(name)
         clusters = list(cut(stored.payloads, storage))
