@@ -8,6 +8,9 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+OLD_ONNX = tuple(map(int, onnx.__version__.split(".")[:2])) < (1, 23)
+"""Older versions of onnx read some element types into types of their own."""
+
 GOLDEN_FOLDER = Path(__file__).resolve().parents[1] / "golden_models"
 
 GOLDEN_NAMES = (
