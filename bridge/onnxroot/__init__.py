@@ -12,10 +12,11 @@
 
 from __future__ import annotations
 
-from onnxroot.api import convert, list_models, open, verify, write  # noqa: A004
+from onnxroot.api import convert, copy, list_models, open, remove, verify, write  # noqa: A004
 from onnxroot.errors import (
     FormatError,
     IntegrityError,
+    LockedError,
     MissingDependencyError,
     ModelExistsError,
     ModelNotFoundError,
@@ -26,14 +27,17 @@ from onnxroot.errors import (
 __all__ = [
     "FormatError",
     "IntegrityError",
+    "LockedError",
     "MissingDependencyError",
     "ModelExistsError",
     "ModelNotFoundError",
     "OnnxRootError",
     "UnsupportedModelError",
     "convert",
+    "copy",
     "list_models",
     "open",
+    "remove",
     "verify",
     "write",
 ]

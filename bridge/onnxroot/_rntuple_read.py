@@ -5,8 +5,8 @@ Whatever uproot makes of a damaged file, the callers see `FormatError` or `Integ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any
@@ -46,17 +46,19 @@ _PLAIN = MappingProxyType(
         0x0F: "<i8",
     }
 )
+_CHAR = 0x02
 _INDEX64 = 0x0F
 
 
 class RootFile:
     """A ROOT file open for reading; a context manager."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, patches: Sequence[tuple[int, bytes]] = ()) -> None:
         """Open the file.
 
         Args:
             path: The file.
+            patches: Positions, and bytes to be seen there instead of the file's.
 
         Raises:
             OSError: It can't be opened.
@@ -70,7 +72,7 @@ class RootFile:
         with _translated(path):
             self._file = uproot.open(
                 path,
-                handler=uproot.source.file.MemmapSource,
+                handler=_patched(patches) if patches else uproot.source.file.MemmapSource,
                 object_cache=None,
                 array_cache=None,
             )
@@ -111,8 +113,9 @@ class RootFile:
         return sorted(name for name in names if self.is_model(name))
 
     def is_model(self, directory: str) -> bool:
-        """Return whether the manifest of a directory is one of ours."""
-        return f'"format":"{FORMAT}"' in self.manifest(directory)[:50]
+        """Return whether a directory has a manifest, and that is one of ours."""
+        text = self._get(directory, MANIFEST)
+        return text is not None and f'"format":"{FORMAT}"' in str(text)[:50]
 
     def has(self, key: str) -> bool:
         """Return whether there is an object or a directory of that name."""
@@ -163,6 +166,26 @@ class RootFile:
             keys = self._file.keys(recursive=True, cycle=False)
         above = {directory, *(directory[:i] for i, c in enumerate(directory) if c == "/")}
         return all(key in above or key.startswith(f"{directory}/") for key in keys)
+
+    def keys_below(self, directory: str) -> list[str]:
+        """Return the names of all objects and directories below a directory."""
+        found = self._open_directory(directory)
+        with _translated(self.path):
+            return list(found.keys(recursive=True, cycle=False) if found else ())
+
+    def blobs(self, directory: str) -> list[tuple[int, int]]:
+        """Return position and length of all that the RNTuples below a directory consist of.
+
+        What can't be read is left out.
+        """
+        found = []
+        for key in self.keys_below(directory):
+            with suppress(OnnxRootError):
+                ntuple = self._get(directory, key)
+                if isinstance(ntuple, uproot.behaviors.RNTuple.RNTuple):
+                    with _translated(key):
+                        found += _Layout(ntuple).blobs
+        return found
 
     def manifest(self, directory: str) -> str:
         """Return the text of a manifest.
@@ -224,6 +247,59 @@ def _translated(where: str) -> Iterator[None]:
         raise FormatError(message) from error
 
 
+def _patched(patches: Sequence[tuple[int, bytes]]) -> type:
+    """Return a source of uproot's that sees other bytes in some places of a file."""
+
+    class Patched(uproot.source.file.MemmapSource):  # type: ignore[misc]  # has no types
+        def _open(self) -> None:
+            self._fallback = None
+            self._file = np.memmap(self._file_path, dtype=self._dtype, mode="c")
+            for position, data in patches:
+                self._file[position : position + len(data)] = np.frombuffer(data, np.uint8)
+
+    return Patched
+
+
+class _Layout:
+    """Where an RNTuple has what, from the envelopes that its anchor points to.
+
+    Attributes:
+        types: Code of each column's type.
+        columns: By field, the numbers of its columns.
+        clusters: For each cluster and column, the pages.
+        n_rows: Number of entries.
+        blobs: Position and length of every envelope and page in the file.
+    """
+
+    def __init__(self, ntuple: Any) -> None:
+        self._ntuple = ntuple
+        self.blobs: list[tuple[int, int]] = []
+        member = ntuple.member
+        header = parse_header(
+            self._envelope(member("fSeekHeader"), member("fNBytesHeader"), member("fLenHeader"))
+        )
+        groups = parse_footer(
+            self._envelope(member("fSeekFooter"), member("fNBytesFooter"), member("fLenFooter")),
+            header,
+        )
+        self.types = [column.type for column in header.columns]
+        self.columns = _physical_columns(header)
+        self.clusters: list[list[list[Page]]] = []
+        self.n_rows = 0
+        for group in groups:
+            entries, clusters = parse_page_list(self._envelope(*group))
+            self.n_rows += sum(entries)
+            self.clusters += clusters
+        pages = (page for cluster in self.clusters for column in cluster for page in column)
+        self.blobs += [(page.offset, page.num_bytes) for page in pages]
+
+    def _envelope(self, offset: int, nbytes: int, length: int) -> bytes:
+        """Read a piece of the file, and decompress it if it has another length than it should."""
+        self.blobs.append((offset, nbytes))
+        chunk, _ = self._ntuple.read_locator(Page(0, offset, nbytes), length)
+        return bytes(memoryview(chunk.raw_data))
+
+
 class TableReader:
     """One RNTuple of a model."""
 
@@ -245,33 +321,12 @@ class TableReader:
         self._info = info
         self._ntuple = ntuple
         try:
-            self._read_envelopes(ntuple.member)
+            layout = _Layout(ntuple)
         except FormatError as error:
             raise FormatError(f"{where}: {error}; the file is damaged") from error
+        self._types, self._columns = layout.types, layout.columns
+        self._clusters, self._n_rows = layout.clusters, layout.n_rows
         self._check_counts()
-
-    def _read_envelopes(self, member: Callable[[str], int]) -> None:
-        """Read what the RNTuple's anchor points to: header, footer, page lists."""
-        header = parse_header(
-            self._bytes(member("fSeekHeader"), member("fNBytesHeader"), member("fLenHeader"))
-        )
-        groups = parse_footer(
-            self._bytes(member("fSeekFooter"), member("fNBytesFooter"), member("fLenFooter")),
-            header,
-        )
-        self._types = [column.type for column in header.columns]
-        self._columns = _physical_columns(header)
-        self._clusters: list[list[list[Page]]] = []
-        self._n_rows = 0
-        for group in groups:
-            entries, clusters = parse_page_list(self._bytes(*group))
-            self._n_rows += sum(entries)
-            self._clusters += clusters
-
-    def _bytes(self, offset: int, nbytes: int, length: int) -> bytes:
-        """Read a piece of the file, and decompress it if it has another length than it should."""
-        chunk, _ = self._ntuple.read_locator(Page(0, offset, nbytes), length)
-        return bytes(memoryview(chunk.raw_data))
 
     def _check_counts(self) -> None:
         """Compare rows and clusters with the manifest."""
@@ -315,7 +370,8 @@ class TableReader:
                 for offsets in arrays[:-1]:
                     digest.update(memoryview(offsets[1:].view(np.uint8)))
                 digest.update(memoryview(arrays[-1].view(np.uint8)))
-                columns[name] = Column(tuple(arrays[:-1]), arrays[-1])
+                is_text = self._types[numbers[-1]] == _CHAR
+                columns[name] = Column(tuple(arrays[:-1]), arrays[-1], is_text=is_text)
         self._check(digest.hexdigest(), 0)
         for name, column in columns.items():
             self._check_offsets(name, column)
@@ -345,7 +401,19 @@ class TableReader:
                 if name == "values":
                     numbers = numbers[:1]  # noqa: PLW2901
                 arrays = [self._column(i, cluster).copy() for i in numbers]
-                columns[name] = Column(tuple(arrays[:-1]), arrays[-1])
+                is_text = self._types[numbers[-1]] == _CHAR
+                columns[name] = Column(tuple(arrays[:-1]), arrays[-1], is_text=is_text)
+        return columns
+
+    def payload_columns(self, cluster: int) -> dict[str, Column]:
+        """Read one payload cluster whole, and check its values against their digest.
+
+        Raises:
+            FormatError: It can't be read.
+            IntegrityError: It is not what was written.
+        """
+        columns = self.labels(cluster)
+        columns["values"] = Column((columns["values"].values,), self.values(cluster))
         return columns
 
     def _column(self, number: int, cluster: int) -> npt.NDArray[Any]:

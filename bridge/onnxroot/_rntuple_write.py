@@ -6,21 +6,20 @@ cluster per ``extend``. The manifest comes last.
 
 from __future__ import annotations
 
-import io
-from pathlib import Path
+from collections.abc import Iterable, Iterator
 from types import TracebackType
-from typing import Any
+from typing import Any, BinaryIO
 
 import awkward as ak
 import numpy as np
 import numpy.typing as npt
 import uproot
 import xxhash
-from uproot.writing._cascade import RawStreamerInfo  # what `update_streamers` takes
 
 from onnxroot._chunks import labels, storages_of, values_of
 from onnxroot._dtypes import Storage
-from onnxroot._manifest import Manifest, TableInfo
+from onnxroot._manifest import TableInfo
+from onnxroot._rntuple_read import TableReader
 from onnxroot._spans import Buffers
 from onnxroot._spec import (
     COLUMN_DEVIATION,
@@ -33,10 +32,11 @@ from onnxroot._spec import (
     ROOT_MESSAGE,
     TENSORS,
 )
-from onnxroot._streamer_info import CLASS_NAME, CLASS_VERSION, streamer_info
+from onnxroot._streamer_info import add_to_list
+from onnxroot.errors import FormatError
 from onnxroot.tables import Column, Payloads, Tables
 
-__all__ = ["COMPRESSIONS", "ModelWriter"]
+__all__ = ["COMPRESSIONS", "ModelWriter", "add_streamer_info"]
 
 COMPRESSIONS = ("zstd", "lz4", "lzma", "none")
 """Names of compressions; all but ``none`` take a level behind a colon."""
@@ -69,34 +69,24 @@ def parse_compression(text: str) -> uproot.compression.Compression:
 
 
 class ModelWriter:
-    """Writes one model into a ROOT file that is open for writing.
+    """Writes one model into a ROOT file; a context manager."""
 
-    A context manager; leaving it closes the file.
-    """
-
-    def __init__(
-        self, path: str, directory: str, *, compression: str, update: bool, in_memory: bool
-    ) -> None:
-        """Open the file and make the model's directory.
+    def __init__(self, file: BinaryIO, directory: str, *, compression: str) -> None:
+        """Make the model's directory.
 
         Args:
-            path: The ROOT file.
+            file: A ROOT file, open for reading and writing.
             directory: Path of the directory in it, which must not exist.
             compression: Of the payload.
-            update: Add to an existing file instead of beginning a new one.
-            in_memory: Write the file at once when it is complete: a quarter faster, as uproot
-                goes to and fro in it; for small files.
 
         Raises:
             ValueError: There is no such compression.
             OSError: The file can't be written.
         """
         self._compression = parse_compression(compression)
-        self._path = path
-        self._memory = io.BytesIO(Path(path).read_bytes() if update else b"") if in_memory else None
-        sink = path if self._memory is None else self._memory
-        self._file = uproot.update(sink) if update else uproot.recreate(sink, compression=_METADATA)
+        self._file = uproot.update(file)
         self._directory = self._file.mkdir(directory)
+        self._tensors: uproot.WritableDirectory | None = None
         self._tables: dict[str, TableInfo] = {}
 
     def __enter__(self) -> ModelWriter:
@@ -109,9 +99,7 @@ class ModelWriter:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Close the file."""
-        if self._memory is not None and kind is None:
-            Path(self._path).write_bytes(self._memory.getvalue())  # closing it empties it
+        """Let go of the file."""
         self._file.close()
 
     def write_tables(self, tables: Tables) -> None:
@@ -131,21 +119,26 @@ class ModelWriter:
 
     def write_payloads(self, tables: Tables, buffers: Buffers) -> None:
         """Write the values of all payloads, storage by storage."""
-        self._file.compression = self._compression
-        if not len(tables.payloads):
-            return
-        directory = self._directory.mkdir(TENSORS)
         names = tables.tensor_names()
         for storage in storages_of(tables.payloads):
-            self._write_storage(directory, tables, buffers, storage, names)
+            self._write_storage(tables, buffers, storage, names)
 
-    def write_manifest(self, manifest: Manifest) -> None:
+    def copy_table(self, name: str, reader: TableReader) -> None:
+        """Write a table that was read from another model, cluster by cluster.
+
+        Raises:
+            FormatError: It can't be read.
+            IntegrityError: It is not what was written.
+        """
+        if not name.startswith(f"{TENSORS}/"):
+            self._write_one(name, reader.all_columns())
+            return
+        self._write_clusters(name, map(reader.payload_columns, range(reader.n_clusters)))
+
+    def write_manifest(self, text: str) -> None:
         """Write the manifest: the last thing, which makes the directory a model."""
-        self._file.file.update_streamers(
-            [RawStreamerInfo(None, streamer_info(), CLASS_NAME, CLASS_VERSION)]
-        )
         self._file.compression = _METADATA
-        self._directory[MANIFEST] = manifest.to_json()
+        self._directory[MANIFEST] = text
 
     @property
     def tables(self) -> dict[str, TableInfo]:
@@ -163,24 +156,57 @@ class ModelWriter:
         self._tables[name] = TableInfo(n_rows=len(array), digests=(digest.hexdigest(),))
 
     def _write_storage(
-        self,
-        directory: uproot.WritableDirectory,
-        tables: Tables,
-        buffers: Buffers,
-        storage: Storage,
-        names: Column,
+        self, tables: Tables, buffers: Buffers, storage: Storage, names: Column
     ) -> None:
+        def clusters() -> Iterator[dict[str, Column]]:
+            for chunks, values in values_of(tables.schema, tables.payloads, buffers, storage):
+                columns = labels(chunks, tables.payloads, names)
+                columns["values"] = Column((columns["values"].values,), values)
+                yield columns
+
+        self._write_clusters(f"{TENSORS}/{storage.name}", clusters())
+
+    def _write_clusters(self, name: str, clusters: Iterable[dict[str, Column]]) -> None:
+        self._file.compression = self._compression
+        if self._tensors is None:
+            self._tensors = self._directory.mkdir(TENSORS)
         ntuple, n_rows, digests = None, 0, []
-        for chunks, values in values_of(tables.schema, tables.payloads, buffers, storage):
-            columns = labels(chunks, tables.payloads, names)
-            columns["values"] = Column((columns["values"].values,), values)
+        for columns in clusters:
             array = _to_awkward(columns)
             if ntuple is None:
-                ntuple = directory.mkrntuple(storage.name, array.layout.form)
+                ntuple = self._tensors.mkrntuple(name.rpartition("/")[2], array.layout.form)
             ntuple.extend(array)
             n_rows += len(array)
-            digests.append(xxhash.xxh64(_bytes(values)).hexdigest())
-        self._tables[f"{TENSORS}/{storage.name}"] = TableInfo(n_rows=n_rows, digests=tuple(digests))
+            digests.append(xxhash.xxh64(_bytes(columns["values"].values)).hexdigest())
+        self._tables[name] = TableInfo(n_rows=n_rows, digests=tuple(digests))
+
+
+def add_streamer_info(record: tuple[int, bytes] | None) -> bytes | None:
+    """Return a file's list of streamer infos with those of all that a model consists of.
+
+    Args:
+        record: Length of the list, and its bytes, which are compressed if there are fewer; None if
+            the file has none.
+
+    Returns:
+        The new list, not compressed; None if the old one has them all.
+
+    Raises:
+        FormatError: It is damaged.
+    """
+    nbytes, data = record or (0, b"")
+    if nbytes != len(data):
+        chunk = uproot.source.chunk.Chunk.wrap(None, np.frombuffer(data, np.uint8))
+        cursor = uproot.source.cursor.Cursor(0)
+        try:
+            found = uproot.compression.decompress(chunk, cursor, {}, len(data), nbytes)
+        except Exception as error:
+            raise FormatError(
+                "the list of streamer infos can't be decompressed; the file is damaged"
+            ) from error
+        data = bytes(found.raw_data)
+    others = uproot.models.TObjString.Model_TObjString.class_rawstreamers
+    return add_to_list(data, {name: info for _, info, name, _ in others})
 
 
 def digest_column(digest: xxhash.xxh64, column: Column) -> None:

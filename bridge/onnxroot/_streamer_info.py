@@ -7,12 +7,16 @@ format; the members are those of ``ROOT/RNTuple.hxx``, class version 2.
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from typing import Final
 
-__all__ = ["CLASS_NAME", "CLASS_VERSION", "streamer_info"]
+from onnxroot._root_records import object_list
+from onnxroot.errors import FormatError
 
-CLASS_NAME: Final = "ROOT::RNTuple"
-CLASS_VERSION: Final = 2
+__all__ = ["add_to_list"]
+
+_CLASS_NAME: Final = "ROOT::RNTuple"
+_CLASS_VERSION: Final = 2
 
 _CHECKSUM: Final = 0x28E632EC  # TClass::GetCheckSum of version 2
 _UNSIGNED_SHORT, _UNSIGNED_LONG = (12, 2, "unsigned short"), (14, 8, "unsigned long")
@@ -35,13 +39,48 @@ _HAS_BYTE_COUNT: Final = 0x40000000
 _NEW_CLASS: Final = 0xFFFFFFFF
 
 
-def streamer_info() -> bytes:
+_HAS_PROCESS_ID: Final = 0x10  # a bit of TObject, after which two more bytes follow
+
+
+def add_to_list(infos: bytes, others: Mapping[str, bytes]) -> bytes | None:
+    """Add the streamer infos of ``ROOT::RNTuple`` and of other classes to a file's list of them.
+
+    Args:
+        infos: A ``TList``, decompressed; or nothing.
+        others: By class name, streamer infos as they stand in such a list.
+
+    Returns:
+        The new list; None if all are there already.
+
+    Raises:
+        FormatError: It is no list.
+    """
+    wanted = {_CLASS_NAME: _streamer_info(), **others}
+    infos = infos or object_list(b"", 0)
+    new = [info for name, info in wanted.items() if _short_text(name) not in infos]
+    if not new:
+        return None
+    try:
+        nbytes, version, _, _, bits = struct.unpack_from(">IHHII", infos)
+        count = 16 + (2 if bits & _HAS_PROCESS_ID else 0)
+        count += 1 + infos[count]  # the name of the list
+        (n_infos,) = struct.unpack_from(">i", infos, count)
+    except (struct.error, IndexError) as error:
+        raise FormatError("the list of streamer infos is cut; the file is damaged") from error
+    if nbytes != len(infos) - 4 | _HAS_BYTE_COUNT or version > 5:
+        raise FormatError("the list of streamer infos has a wrong length; the file is damaged")
+    start, rest = infos[4:count], infos[count + 4 :]
+    content = start + struct.pack(">i", n_infos + len(new)) + rest + b"".join(new)
+    return struct.pack(">I", len(content) | _HAS_BYTE_COUNT) + content
+
+
+def _streamer_info() -> bytes:
     """Return the TStreamerInfo as it stands in a file's list of them, list option included."""
     elements = b"".join(
         _object("TStreamerBasicType", _element(name, *kind)) for name, kind in _MEMBERS
     )
-    array = _t_object() + _string("") + struct.pack(">ii", len(_MEMBERS), 0) + elements
-    info = _t_named(CLASS_NAME) + struct.pack(">Ii", _CHECKSUM, CLASS_VERSION)
+    array = _t_object() + _short_text("") + struct.pack(">ii", len(_MEMBERS), 0) + elements
+    info = _t_named(_CLASS_NAME) + struct.pack(">Ii", _CHECKSUM, _CLASS_VERSION)
     info += _object("TObjArray", _versioned(3, array))
     return _object("TStreamerInfo", _versioned(9, info)) + b"\0"
 
@@ -49,7 +88,7 @@ def streamer_info() -> bytes:
 def _element(name: str, type_code: int, size: int, type_name: str) -> bytes:
     """Return a TStreamerBasicType."""
     no_array = struct.pack(">7i", *(0,) * 7)
-    base = _t_named(name) + struct.pack(">ii", type_code, size) + no_array + _string(type_name)
+    base = _t_named(name) + struct.pack(">ii", type_code, size) + no_array + _short_text(type_name)
     return _versioned(2, _versioned(4, base))
 
 
@@ -65,12 +104,12 @@ def _versioned(version: int, content: bytes) -> bytes:
 
 
 def _t_named(name: str) -> bytes:
-    return _versioned(1, _t_object() + _string(name) + _string(""))
+    return _versioned(1, _t_object() + _short_text(name) + _short_text(""))
 
 
 def _t_object() -> bytes:
     return struct.pack(">HII", 1, 0, 0)  # version, unique ID, bits
 
 
-def _string(text: str) -> bytes:
+def _short_text(text: str) -> bytes:
     return bytes([len(text)]) + text.encode()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
+import stat
 import tempfile
 from pathlib import Path
 from types import TracebackType
+
+from onnxroot.errors import ModelExistsError
 
 __all__ = ["Transaction"]
 
@@ -15,12 +17,12 @@ class Transaction:
     """New files under temporary names, in the folders they are for.
 
     A context manager: left normally, it makes sure that their bytes are on the disk and gives them
-    their names, replacing what has them; left by an exception, it deletes them.
+    their names; left by an exception, it deletes them.
     """
 
     def __init__(self) -> None:
         """Begin with no files."""
-        self._pending: list[tuple[Path, Path]] = []
+        self._pending: list[tuple[Path, Path, bool]] = []
 
     def __enter__(self) -> Transaction:
         """Return the transaction."""
@@ -32,25 +34,30 @@ class Transaction:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Give the files their names, or delete them."""
+        """Give the files their names, or delete them.
+
+        Raises:
+            ModelExistsError: A file that was not to be replaced has appeared.
+            OSError: The disk is full, or the folder can't be written.
+        """
         try:
             if kind is None:
-                for path, _ in self._pending:
+                for path, _, _ in self._pending:
                     _sync(path)
-                for path, place in self._pending:
-                    path.replace(place)
-                for folder in {place.parent for _, place in self._pending}:
+                for path, place, replace in self._pending:
+                    path.replace(place) if replace else _name(path, place)
+                for folder in {place.parent for _, place, _ in self._pending}:
                     _sync(folder)
         finally:
-            for path, _ in self._pending:
+            for path, _, _ in self._pending:
                 path.unlink(missing_ok=True)
 
-    def create(self, place: Path, *, copy: bool = False) -> Path:
+    def create(self, place: Path, *, replace: bool) -> Path:
         """Make a file that will get the name `place`.
 
         Args:
             place: Its name once all is well.
-            copy: Begin with the bytes of the file that has that name now.
+            replace: Whether it may replace a file of that name.
 
         Returns:
             The temporary name to write it under.
@@ -62,17 +69,31 @@ class Transaction:
             raise FileNotFoundError(f"{place.parent}: no such folder")
         handle, name = tempfile.mkstemp(prefix=f".{place.name}.", suffix=".tmp", dir=place.parent)
         path = Path(name)
-        self._pending.append((path, place))
+        self._pending.append((path, place, replace))
         os.close(handle)
-        if copy:
-            shutil.copyfile(place, path)
         if place.exists():
-            shutil.copymode(place, path)
+            path.chmod(stat.S_IMODE(place.stat().st_mode))
         else:
             mask = os.umask(0)
             os.umask(mask)
             path.chmod(0o666 & ~mask)
         return path
+
+
+def _name(path: Path, place: Path) -> None:
+    """Give a file a name that no file has.
+
+    Raises:
+        ModelExistsError: One has it.
+    """
+    try:
+        os.link(path, place)  # unlike a rename, it replaces nothing
+    except OSError as error:
+        if os.path.lexists(place):
+            raise ModelExistsError(
+                f"{place} exists; choose another name or replace it"
+            ) from error
+        path.rename(place)  # on a file system without hard links
 
 
 def _sync(path: Path) -> None:

@@ -9,6 +9,7 @@
         ├── UnsupportedModelError  (ValueError)       a valid model that can't be stored or built
         ├── ModelNotFoundError     (LookupError)      no model at that address
         ├── ModelExistsError       (FileExistsError)  something is there already
+        ├── LockedError            (TimeoutError)     another program is writing to the file
         └── MissingDependencyError (ImportError)      an optional package is not installed
 
 A file that can't be opened at all raises Python's own ``OSError``.
@@ -19,6 +20,7 @@ from __future__ import annotations
 __all__ = [
     "FormatError",
     "IntegrityError",
+    "LockedError",
     "MissingDependencyError",
     "ModelExistsError",
     "ModelNotFoundError",
@@ -69,6 +71,10 @@ class ModelNotFoundError(OnnxRootError, LookupError):
 
 class ModelExistsError(OnnxRootError, FileExistsError):
     """Something is at the destination already, and replacing it was not asked for."""
+
+
+class LockedError(OnnxRootError, TimeoutError):
+    """Another program has been writing to the file for too long."""
 
 
 class MissingDependencyError(OnnxRootError, ImportError):

@@ -149,9 +149,9 @@ class Model:
         with Transaction() as transaction:
             for file, place in zip(files, places, strict=True):
                 place.parent.mkdir(parents=True, exist_ok=True)
-                with transaction.create(place).open("wb") as out:
+                with transaction.create(place, replace=replace).open("wb") as out:
                     self._stored.copy(self._stored.files[file.location], out, file.location)
-            with transaction.create(target).open("wb") as out:
+            with transaction.create(target, replace=replace).open("wb") as out:
                 if embed and self.manifest.external_files:
                     for window in self._embedded().windows():
                         out.write(memoryview(window))

@@ -164,6 +164,15 @@ class Tables:
     payloads: Payloads
     deviation: bytes = b""
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all columns in memory."""
+        columns = [c for table in self.tables.values() for c in table.columns.values()]
+        arrays = [array for c in columns for array in (*c.offsets, c.values)]
+        for table in self.tables.values():
+            arrays += [table.parent, table.parent_field, table.presence]
+        return sum(array.nbytes for array in arrays) + len(self.deviation)
+
     def tensor_names(self) -> Column:
         """Return the names of all tensors, by row; empty strings where they have none."""
         table = self.tables.get(TENSOR)

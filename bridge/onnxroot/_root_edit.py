@@ -1,0 +1,557 @@
+"""Changes to a ROOT file in place, each of which happens at once or not at all.
+
+What is new goes where nothing is: into free segments, or behind the end of the file. Not a byte that
+something points to is touched. Then three short writes, each within one record, change the file:
+
+1. the header, to a longer end and to new lists of free segments and streamer infos,
+2. the record of one directory, to its new key list: here the change happens,
+3. the header again, to a list of free segments with what the change left behind.
+
+Between any two of them the file is whole for every reader: before the second it holds what it held,
+after it also what is new. A writer that is killed leaves at worst some bytes that nobody uses. So
+there is no journal, and nothing to recover.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from types import TracebackType
+from typing import Final
+
+import portalocker
+
+from onnxroot._root_records import (
+    BIG,
+    Directory,
+    FreeList,
+    Header,
+    Key,
+    KeyList,
+    empty_parts,
+    now,
+)
+from onnxroot.errors import FormatError, LockedError
+
+__all__ = ["LOCK_SECONDS", "NoRoomError", "Patch", "RootEdit", "Window", "lock_file"]
+
+Patch = tuple[int, bytes]
+"""A position in a file, and the bytes to be there."""
+
+LOCK_SECONDS: Final = 60.0
+"""How long to wait for another writer of the same file."""
+
+_RETRY_SECONDS: Final = 0.02
+_KEYS_NBYTES: Final = 1 << 10  # room in the window's top directory, for one key of any name
+_HEAD_NBYTES: Final = 1 << 11  # a region begins behind the head of the window
+_MOST_GAP: Final = BIG  # ROOT's marks of free segments tell no longer ones
+
+_BLOB_KEYS: Final = (34, 42)  # lengths of the keys of RNTuples' pages, small and big
+
+_Build = Callable[[int], bytes]  # of a record, for a position
+
+
+class NoRoomError(Exception):
+    """A free segment is too short for what is written into it."""
+
+
+class Window(io.RawIOBase):
+    """A ROOT file with an empty head of its own, whose other bytes are a region of a real file.
+
+    Whoever adds objects to it puts them into the region, with positions that hold in the real file.
+    """
+
+    def __init__(self, file: io.FileIO, start: int, limit: int, *, in_memory: bool) -> None:
+        """Begin with the head alone.
+
+        Args:
+            file: The real file, open for reading and writing.
+            start: Where the region begins.
+            limit: Where it must end.
+            in_memory: Write the region in one go, when it is complete.
+        """
+        super().__init__()
+        self.start = start
+        head, free = empty_parts("window.root", seek_free=start, keys_nbytes=_KEYS_NBYTES)
+        self._head = bytearray(head)
+        self._file = file
+        self._limit = limit
+        self._region = bytearray() if in_memory else None
+        self._position = self._end = start
+        self.write(free)  # where uproot has it too: it moves on before all that is added
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def writable(self) -> bool:
+        """Return True."""
+        return True
+
+    def seekable(self) -> bool:
+        """Return True."""
+        return True
+
+    def tell(self) -> int:
+        """Return the position."""
+        return self._position
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Set the position."""
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._end}[whence]
+        self._position = base + offset
+        return self._position
+
+    def close(self) -> None:
+        """Stay open: the region is still to be read."""
+
+    def write(self, data: object) -> int:
+        """Write at the position.
+
+        Raises:
+            NoRoomError: The region ends too early; one in memory tells at its end.
+        """
+        view = memoryview(data).cast("B")  # type: ignore[arg-type]
+        position, stop = self._position, self._position + len(view)
+        if position < self.start:
+            if stop > len(self._head):
+                raise NoRoomError("the head of the window is too small")
+            self._head[position:stop] = view
+        elif self._region is None:
+            if stop > self._limit:
+                raise NoRoomError
+            _write(self._file, view, position)
+        else:
+            first = position - self.start
+            self._region.extend(bytes(max(first - len(self._region), 0)))
+            self._region[first : first + len(view)] = view
+        self._position = stop
+        self._end = max(self._end, stop)
+        return len(view)
+
+    def read(self, size: int = -1) -> bytes:
+        """Read from the position."""
+        position = self._position
+        stop = self._end if size < 0 else position + size
+        self._position = stop
+        if position < self.start:
+            return bytes(self._head[position:stop])
+        if self._region is not None:
+            return bytes(self._region[position - self.start : stop - self.start])
+        self._file.seek(position)
+        return self._file.read(stop - position)
+
+    def written(self) -> tuple[Key, FreeList]:
+        """Complete the region.
+
+        Returns:
+            The key of what was added, and the region's free segments and end.
+
+        Raises:
+            NoRoomError: It is longer than it may be.
+            FormatError: Not one object was added.
+        """
+        header = Header.parse(bytes(self._head))
+        top = _Place.top(self, header)
+        if len(top.keys.keys) != 1:
+            raise FormatError(f"expected one new key, found {len(top.keys.keys)}")
+        self.seek(header.seek_free)
+        record = self.read(header.nbytes_free)
+        free = FreeList.parse(record[Key.parse(record).length :], header)
+        own = [(header.seek_free, header.nbytes_free), (header.seek_info, header.nbytes_info)]
+        free = free.release((seek, seek + n) for seek, n in own if seek >= self.start)
+        if free.end > self._limit:
+            raise NoRoomError
+        if self._region is not None:
+            _write(self._file, self._region[: free.end - self.start], self.start)
+            self._region = None
+        inner = tuple(s for s in free.segments if s[0] >= self.start)
+        return top.keys.keys[0], FreeList(inner, free.end)
+
+
+class _Place:
+    """A directory: its own key, its record and its key list."""
+
+    def __init__(self, key: Key, record: Directory, keys: KeyList) -> None:
+        self.key = key
+        self.record = record
+        self.keys = keys
+
+    @classmethod
+    def top(cls, file: Window | io.FileIO, header: Header) -> _Place:
+        """Return the top directory."""
+        key = Key.parse(_read(file, header.begin, header.nbytes_name))
+        position = header.begin + header.nbytes_name
+        return cls._at(file, key, position, header.begin + key.nbytes - position)
+
+    @classmethod
+    def of(cls, file: Window | io.FileIO, key: Key) -> _Place:
+        """Return the directory of a key."""
+        return cls._at(file, key, key.seek_key + key.length, key.nbytes - key.length)
+
+    @classmethod
+    def _at(cls, file: Window | io.FileIO, key: Key, position: int, room: int) -> _Place:
+        record = Directory.parse(_read(file, position, min(max(room, 0), 1 << 10)), position)
+        if record.seek_keys:
+            keys = KeyList.parse(_read(file, record.seek_keys, record.nbytes_keys))
+        else:
+            own = replace(key, cycle=1, seek_directory=record.seek_directory)
+            keys = KeyList(own, ())
+        return cls(key, record, keys)
+
+
+def _read(file: Window | io.FileIO, position: int, nbytes: int) -> bytes:
+    """Read a record.
+
+    Raises:
+        FormatError: The file ends too early.
+    """
+    end = file.seek(0, os.SEEK_END)
+    if nbytes < 0 or position + nbytes > end:
+        raise FormatError(
+            f"a record of {nbytes} bytes at {position} passes the end at {end}; the file is damaged"
+        )
+    file.seek(position)
+    return file.read(nbytes)
+
+
+def _write(file: io.FileIO, data: bytes | bytearray | memoryview, position: int) -> None:
+    """Write all of the data at a position."""
+    file.seek(position)
+    view = memoryview(data)
+    while len(view):
+        view = view[file.write(view) :]
+
+
+def lock_file(path: str, timeout: float) -> io.FileIO:
+    """Open a file for reading and writing, and keep other writers out until it is closed.
+
+    Args:
+        path: The file.
+        timeout: Seconds to wait for another writer.
+
+    Raises:
+        LockedError: Another writer has it.
+        OSError: It can't be opened.
+    """
+    deadline = time.monotonic() + timeout
+    while True:
+        file = io.FileIO(path, "r+")
+        try:
+            portalocker.lock(file, portalocker.LOCK_EX | portalocker.LOCK_NB)
+            if os.path.samestat(os.fstat(file.fileno()), os.stat(path)):  # noqa: PTH116
+                return file  # otherwise it was replaced while we waited
+        except portalocker.LockException as error:
+            if time.monotonic() > deadline:
+                file.close()
+                raise LockedError(
+                    f"{path}: another program has been writing to it for {timeout:g} s; wait until "
+                    "it is done, or write to another file"
+                ) from error
+        except BaseException:
+            file.close()
+            raise
+        file.close()
+        time.sleep(_RETRY_SECONDS)
+
+
+class RootEdit:
+    """One change to one directory of a ROOT file; a context manager.
+
+    Left before `commit`, the file is what it was. It is locked all the time, so that two writers do
+    not meet: ROOT itself locks no files, and must not write at the same time.
+    """
+
+    def __init__(
+        self, path: str, directory: str, *, timeout: float = LOCK_SECONDS, durable: bool = True
+    ) -> None:
+        """Open and lock the file, and find the directory that is to change.
+
+        Args:
+            path: The ROOT file.
+            directory: What is to be added or removed there.
+            timeout: Seconds to wait for another writer.
+            durable: Wait for the disk where the order of writes matters.
+
+        Raises:
+            FormatError: It is not a ROOT file, or a damaged one.
+            LockedError: Another writer has the file.
+            OSError: It can't be opened for writing.
+        """
+        self._path = path
+        self._file = lock_file(path, timeout)
+        self._durable = durable
+        try:
+            self._open(directory)
+        except FormatError as error:
+            self._file.close()
+            raise error.within(path) from error
+        except BaseException:
+            self._file.close()
+            raise
+
+    def _open(self, directory: str) -> None:
+        self._nbytes = self._file.seek(0, os.SEEK_END)
+        self._header = Header.parse(_read(self._file, 0, min(self._nbytes, 100)))
+        if self._header.end > self._nbytes:
+            raise FormatError(
+                f"has {self._nbytes} bytes, its header says {self._header.end}; it is cut"
+            )
+        if not self._header.seek_free or not self._header.nbytes_free:
+            raise FormatError(
+                "the program that wrote it did not close it; open it once for update with ROOT, "
+                "which recovers what it can"
+            )
+        record = _read(self._file, self._header.seek_free, self._header.nbytes_free)
+        self._free_key = Key.parse(record)
+        self._before = FreeList.parse(record[self._free_key.length :], self._header)
+        self._free = self._before
+        self._abandoned = [(self._header.seek_free, self._header.seek_free + len(record))]
+        self._left_behind: list[tuple[int, int]] = []
+        self._patches: list[Patch] = []  # of bytes that nothing points to
+        self._switches: list[Patch] = []  # the three writes
+        self._begun = False
+        parts = [os.fsencode(part) for part in directory.split("/")]
+        self._place = _Place.top(self._file, self._header)
+        for part in parts[:-1]:
+            key = self._place.keys.find(part)
+            if key is None or not key.is_directory:
+                break
+            self._place = _Place.of(self._file, key)
+            parts = parts[1:]
+        self._name = parts[0]
+        self._info: Key | None = None
+        self.inner = os.fsdecode(b"/".join(parts))
+
+    def __enter__(self) -> RootEdit:
+        """Return the edit."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Unlock the file; cut off what was written behind its end and is not part of it."""
+        try:
+            if not self._begun and self._file.seek(0, os.SEEK_END) > self._nbytes:
+                self._file.truncate(self._nbytes)
+        finally:
+            self._file.close()
+
+    # --- what is new ---------------------------------------------------------------------------
+
+    def windows(self, nbytes: int, *, in_memory: bool) -> Iterable[Window]:
+        """Yield places for what is new: the longest free segment, if it may do, and the file's end.
+
+        Args:
+            nbytes: What it is expected to need.
+            in_memory: See `Window`.
+        """
+        longest = max(self._free.segments, key=lambda s: s[1] - s[0], default=(0, 0))
+        first = max(longest[0], _HEAD_NBYTES)
+        if longest[1] - first >= nbytes and max(longest[1], self._place.record.seek_directory) < BIG:
+            yield Window(self._file, first, longest[1], in_memory=in_memory)
+        start = max(self._free.end, _HEAD_NBYTES)
+        yield Window(self._file, start, 1 << 62, in_memory=in_memory)
+
+    def insert(self, window: Window) -> None:
+        """Take over what was written into a window, in the place of what has its name.
+
+        Raises:
+            NoRoomError: It does not fit.
+            FormatError: It is not one object.
+        """
+        key, region = window.written()
+        self._free = self._free.take(window.start, region.end).release(region.segments)
+        here = self._place.record.seek_directory
+        found = _Place.of(self._file, key)
+        key = replace(key, seek_directory=here, cycle=1)
+        self._patches.append((key.seek_key, key.to_bytes()))
+        record = replace(found.record, seek_parent=here)
+        self._patches.append((record.position, record.to_bytes()))
+        keys = self._place.keys.without(self._name)
+        self._place.keys = KeyList(keys.key, (*keys.keys, key))
+
+    def remove(self) -> None:
+        """Remove what was asked for."""
+        self._place.keys = self._place.keys.without(self._name)
+
+    def records(self) -> list[tuple[int, int]]:
+        """Return the parts of the file that hold what is to be removed, and all below it.
+
+        What RNTuples hold is elsewhere: their objects say where.
+        """
+        key = self._place.keys.find(self._name)
+        found: list[tuple[int, int]] = []
+        seen: set[int] = set()
+        pending = [key] if key else []
+        while pending:
+            key = pending.pop()
+            if key.seek_key in seen:
+                continue
+            seen.add(key.seek_key)
+            found.append((key.seek_key, key.seek_key + key.nbytes))
+            if key.is_directory:
+                place = _Place.of(self._file, key)
+                record = place.record
+                found.append((record.seek_keys, record.seek_keys + record.nbytes_keys))
+                pending += place.keys.keys
+        return found
+
+    def with_keys(self, blobs: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Return parts of the file, each with the key of class ``RBlob`` before it, if it has one."""
+        return [(self._start_of_blob(start, stop), stop) for start, stop in blobs]
+
+    def _start_of_blob(self, start: int, stop: int) -> int:
+        for length in _BLOB_KEYS:
+            position = max(start - length, 0)
+            try:
+                key = Key.parse(_read(self._file, position, length))
+            except FormatError:
+                continue
+            if key.class_name == b"RBlob" and key.seek_key == position:
+                return position if position + key.nbytes == stop else start
+        return start
+
+    def release(self, segments: Iterable[tuple[int, int]]) -> None:
+        """Free some parts of the file, once nothing points to them any more."""
+        bounds = self._header.begin, self._header.end
+        self._left_behind += [s for s in segments if bounds[0] <= s[0] < s[1] <= bounds[1]]
+
+    def streamer_infos(self) -> tuple[int, bytes] | None:
+        """Return the list of streamer infos, if the file has one: its length, and its bytes.
+
+        There are fewer bytes than that if it is compressed.
+        """
+        if not self._header.seek_info:
+            return None
+        record = _read(self._file, self._header.seek_info, self._header.nbytes_info)
+        key = Key.parse(record)
+        return key.object_nbytes, record[key.length :]
+
+    def replace_streamer_infos(self, infos: bytes) -> None:
+        """Write another list of streamer infos; see `_root_records.object_list`."""
+        key = replace(
+            self._free_key,
+            class_name=b"TList",
+            name=b"StreamerInfo",
+            title=b"Doubly linked list",
+            datime=now(),
+        )
+        position = self._allocate(lambda at: key.before(infos, at))
+        nbytes = len(self._patches[-1][1])
+        if self._header.seek_info:
+            old = self._header.seek_info
+            self._abandoned.append((old, old + self._header.nbytes_info))
+        self._header = replace(self._header, seek_info=position, nbytes_info=nbytes)
+
+    # --- the change ----------------------------------------------------------------------------
+
+    def stage(self) -> Sequence[Patch]:
+        """Write all that nothing points to yet.
+
+        Returns:
+            What is left to be changed: with it the file would be as it will be.
+
+        Raises:
+            OSError: It can't be written; is the disk full?
+        """
+        record = self._place.record
+        position = self._allocate(self._place.keys.to_bytes)
+        if record.seek_keys:
+            self._left_behind.append((record.seek_keys, record.seek_keys + record.nbytes_keys))
+        nbytes = len(self._patches[-1][1])
+        record = replace(record, seek_keys=position, nbytes_keys=nbytes, modified=now())
+        first, last, self._after = self._place_free_lists()
+        self._switches = [
+            (0, first.to_bytes()),
+            (record.position, record.to_bytes()),
+            (0, last.to_bytes()),
+        ]
+        for at, data in self._patches:
+            _write(self._file, data, at)
+        if self._file.seek(0, os.SEEK_END) < first.end:
+            self._file.truncate(first.end)
+        self._sync()
+        return self._switches[1:]
+
+    def commit(self) -> None:
+        """Change the file.
+
+        Raises:
+            OSError: It can't be written.
+        """
+        for position, data in self._switches:
+            self._begun = True
+            _write(self._file, data, position)
+            self._sync()
+        for start, stop in set(self._after.segments) - set(self._before.segments):
+            if stop - start >= 4:  # for those who walk through the file: TFile::Map and Recover
+                mark = -min(stop - start, _MOST_GAP)
+                _write(self._file, mark.to_bytes(4, "big", signed=True), start)
+        if self._file.seek(0, os.SEEK_END) > self._after.end:
+            self._file.truncate(self._after.end)
+        self._sync()
+
+    def _allocate(self, build: _Build) -> int:
+        """Find a place for a record, which may depend on it; return its position."""
+        nbytes = len(build(self._free.end))
+        position, free = self._free.allocate(nbytes)
+        data = build(position)
+        if len(data) != nbytes:  # small positions here, large ones behind the end
+            position, data = self._free.end, build(self._free.end)
+            free = self._free.take(position, position + nbytes)
+        self._free = free
+        self._patches.append((position, data))
+        return position
+
+    def _place_free_lists(self) -> tuple[Header, Header, FreeList]:
+        """Place the lists of free segments for the time before the change, and after it.
+
+        Each needs room for itself, which changes it: so try until the lengths fit. Behind the end of
+        the file they always do.
+        """
+        sizes = (0, 0)
+        for attempt in range(64):
+            at_end = attempt >= 32
+            spots = []
+            free = self._free
+            for size in sizes:
+                position, free = (
+                    (free.end, free.take(free.end, free.end + size))
+                    if at_end
+                    else free.allocate(size)
+                )
+                spots.append(position)
+            before = free.release(self._abandoned)
+            own = (spots[0], spots[0] + sizes[0])
+            after = free.release([*self._abandoned, *self._left_behind, own])
+            lists = [
+                self._free_key.before(content.to_bytes(), spot)
+                for content, spot in zip((before, after), spots, strict=True)
+            ]
+            found = (len(lists[0]), len(lists[1]))
+            if found == sizes:
+                self._patches += zip(spots, lists, strict=True)
+                headers = [
+                    replace(
+                        self._header,
+                        end=content.end,
+                        seek_free=spot,
+                        nbytes_free=len(data),
+                        n_free=len(content.segments) + 1,
+                    )
+                    for content, spot, data in zip((before, after), spots, lists, strict=True)
+                ]
+                return headers[0], headers[1], after
+            sizes = found
+        raise FormatError("found no place for the list of free segments")
+
+    def _sync(self) -> None:
+        if self._durable:
+            os.fsync(self._file.fileno())

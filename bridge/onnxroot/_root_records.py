@@ -1,0 +1,528 @@
+"""The records of a ROOT file that are no objects: header, directories, keys, free segments.
+
+A ROOT file is a tree of directories. A directory's *record*, some dozens of bytes that stay where
+they are, points to its *key list*, and that to the objects. Whoever writes new objects and a new
+key list where nothing else is, and then turns that one pointer, changes the file in one step.
+
+Numbers are big-endian. Positions take 4 bytes, and 8 where one is at `BIG` or beyond; a version
+number raised by 1,000 says so (in the header by 1,000,000).
+
+Source: ROOT's reference of its file format, ``io/doc/TFile`` in ROOT's repository.
+"""
+
+from __future__ import annotations
+
+import struct
+import uuid
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+
+from onnxroot.errors import FormatError
+
+__all__ = [
+    "BIG",
+    "Directory",
+    "FreeList",
+    "Header",
+    "Key",
+    "KeyList",
+    "empty_file",
+    "empty_parts",
+    "now",
+    "object_list",
+]
+
+BIG: Final = 2_000_000_000
+"""Positions from here on take 8 bytes (``TFile::kStartBigFile``)."""
+
+DIRECTORY_CLASSES: Final = frozenset({b"TDirectory", b"TDirectoryFile"})
+
+_BEGIN: Final = 100  # where ROOT begins its first record
+_VERSION: Final = 63_400  # of the ROOT that reads RNTuples first
+_UUID_NBYTES: Final = 18
+_RESERVED: Final = 12  # a small directory record keeps this room, to become a large one
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Header:
+    """The first bytes of the file.
+
+    Attributes:
+        version: Version of ROOT that wrote it; 1,000,000 more where positions take 8 bytes.
+        begin: Position of the first record, that of the file itself.
+        end: The first position behind all records.
+        seek_free: Position of the list of free segments, 0 if there is none.
+        nbytes_free: Its length.
+        n_free: Number of segments in it, the endless one included.
+        nbytes_name: Length of what stands before the top directory in the first record.
+        units: Length of a position.
+        compression: Code of the compression that new objects get.
+        seek_info: Position of the list of streamer infos, 0 if there is none.
+        nbytes_info: Its length.
+        uuid: Version and 16 bytes.
+    """
+
+    version: int
+    begin: int
+    end: int
+    seek_free: int
+    nbytes_free: int
+    n_free: int
+    nbytes_name: int
+    units: int
+    compression: int
+    seek_info: int
+    nbytes_info: int
+    uuid: bytes
+
+    @classmethod
+    def parse(cls, data: bytes) -> Header:
+        """Parse the header.
+
+        Args:
+            data: At least the first 75 bytes of the file.
+
+        Raises:
+            FormatError: They are no header of a ROOT file.
+        """
+        if data[:4] != b"root":
+            raise FormatError("not a ROOT file")
+        big = len(data) >= _BIG_HEADER.size and int.from_bytes(data[4:8], "big") >= 1_000_000
+        layout = _BIG_HEADER if big else _SMALL_HEADER
+        if len(data) < layout.size:
+            raise FormatError("the header of the ROOT file is cut")
+        return cls(**dict(zip(cls.__slots__, layout.unpack_from(data)[1:], strict=True)))
+
+    def to_bytes(self) -> bytes:
+        """Return the header, with 8 bytes for positions if one of them needs it."""
+        big = self.units == 8 or max(self.end, self.seek_free, self.seek_info) >= BIG
+        version = self.version % 1_000_000
+        changed = replace(self, version=version + 1_000_000 * big, units=8 if big else 4)
+        layout = _BIG_HEADER if big else _SMALL_HEADER
+        return layout.pack(b"root", *(getattr(changed, name) for name in Header.__slots__))
+
+
+_SMALL_HEADER: Final = struct.Struct(">4siiIIiiiBiIi18s")
+_BIG_HEADER: Final = struct.Struct(">4siiQQiiiBiQi18s")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """What stands before an object, and for it in the key list of its directory.
+
+    Attributes:
+        nbytes: Length of key and object in the file.
+        object_nbytes: Length of the object, decompressed.
+        datime: When it was written (`now`).
+        cycle: Number that tells objects of one name apart.
+        seek_key: Where it is.
+        seek_directory: Where the record of its directory is.
+        class_name: Class of the object.
+        name: Name of the object.
+        title: Title of the object.
+        big: Whether positions take 8 bytes.
+    """
+
+    nbytes: int
+    object_nbytes: int
+    datime: int
+    cycle: int
+    seek_key: int
+    seek_directory: int
+    class_name: bytes
+    name: bytes
+    title: bytes
+    big: bool
+
+    @classmethod
+    def parse(cls, data: bytes, position: int = 0) -> Key:
+        """Parse the key at a position of some bytes.
+
+        Raises:
+            FormatError: There is none.
+        """
+        try:
+            big = struct.unpack_from(">h", data, position + 4)[0] > 1000
+            layout = _BIG_KEY if big else _SMALL_KEY
+            nbytes, _, object_nbytes, datime, length, cycle, seek, directory = layout.unpack_from(
+                data, position
+            )
+        except struct.error as error:
+            raise FormatError("a key is cut") from error
+        texts = []
+        end = position + layout.size
+        for _ in range(3):
+            text, end = _parse_text(data, end)
+            texts.append(text)
+        key = cls(
+            nbytes=nbytes,
+            object_nbytes=object_nbytes,
+            datime=datime,
+            cycle=cycle,
+            seek_key=seek,
+            seek_directory=directory,
+            class_name=texts[0],
+            name=texts[1],
+            title=texts[2],
+            big=big,
+        )
+        if key.length != length or nbytes < length:
+            raise FormatError("a key has a wrong length")
+        return key
+
+    @property
+    def length(self) -> int:
+        """Length of the key itself."""
+        texts = sum(len(_text(t)) for t in (self.class_name, self.name, self.title))
+        return (_BIG_KEY if self.big else _SMALL_KEY).size + texts
+
+    @property
+    def is_directory(self) -> bool:
+        """Whether the object is a directory."""
+        return self.class_name in DIRECTORY_CLASSES
+
+    def to_bytes(self) -> bytes:
+        """Return the key."""
+        version, layout = (1004, _BIG_KEY) if self.big else (4, _SMALL_KEY)
+        numbers = layout.pack(
+            self.nbytes,
+            version,
+            self.object_nbytes,
+            self.datime,
+            self.length,
+            self.cycle,
+            self.seek_key,
+            self.seek_directory,
+        )
+        return numbers + b"".join(map(_text, (self.class_name, self.name, self.title)))
+
+    def before(self, content: bytes, position: int) -> bytes:
+        """Return a record: this key, made to fit, and some content, for a position in the file."""
+        big = max(position, self.seek_directory) >= BIG
+        key = replace(self, big=big, seek_key=position, object_nbytes=len(content))
+        key = replace(key, nbytes=key.length + len(content))
+        return key.to_bytes() + content
+
+
+_SMALL_KEY: Final = struct.Struct(">ihiIhhII")
+_LEAST_KEY: Final = _SMALL_KEY.size + 3  # with three empty texts
+_BIG_KEY: Final = struct.Struct(">ihiIhhQQ")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Directory:
+    """The record of a directory.
+
+    Attributes:
+        position: Where it is.
+        room: How long it may become.
+        version: Of its class; 1,000 more where positions take 8 bytes.
+        created: When it was made.
+        modified: When it was changed.
+        nbytes_keys: Length of its key list.
+        nbytes_name: Length of what stands before it in its own record.
+        seek_directory: Where that record is.
+        seek_parent: Where its parent's is.
+        seek_keys: Position of its key list, 0 if it has none.
+        rest: The bytes behind these: its UUID.
+    """
+
+    position: int
+    room: int
+    version: int
+    created: int
+    modified: int
+    nbytes_keys: int
+    nbytes_name: int
+    seek_directory: int
+    seek_parent: int
+    seek_keys: int
+    rest: bytes
+
+    @classmethod
+    def parse(cls, data: bytes, position: int) -> Directory:
+        """Parse the record of a directory.
+
+        Args:
+            data: All that its key says it has.
+            position: Where it is in the file.
+
+        Raises:
+            FormatError: It is cut.
+        """
+        try:
+            big = struct.unpack_from(">h", data)[0] > 1000
+            layout = _BIG_DIRECTORY if big else _SMALL_DIRECTORY
+            numbers = dict(zip(cls.__slots__[2:-1], layout.unpack_from(data), strict=True))
+        except struct.error as error:
+            raise FormatError("the record of a directory is cut") from error
+        rest = data[layout.size : layout.size + _UUID_NBYTES]
+        return cls(position=position, room=len(data), rest=rest, **numbers)
+
+    def to_bytes(self) -> bytes:
+        """Return the record.
+
+        Raises:
+            FormatError: It needs more room than it has.
+        """
+        positions = (self.seek_directory, self.seek_parent, self.seek_keys)
+        big = self.version > 1000 or max(positions) >= BIG
+        version = self.version % 1000 + 1000 * big
+        changed = replace(self, version=version)
+        layout = _BIG_DIRECTORY if big else _SMALL_DIRECTORY
+        data = layout.pack(*(getattr(changed, name) for name in Directory.__slots__[2:-1]))
+        if len(data + self.rest) > self.room:
+            raise FormatError("the record of a directory has no room for large positions")
+        return data + self.rest
+
+
+_SMALL_DIRECTORY: Final = struct.Struct(">hIIiiIII")
+_BIG_DIRECTORY: Final = struct.Struct(">hIIiiQQQ")
+
+
+@dataclass(frozen=True, slots=True)
+class KeyList:
+    """The key list of a directory.
+
+    Attributes:
+        key: Its own key.
+        keys: Those it lists.
+    """
+
+    key: Key
+    keys: tuple[Key, ...]
+
+    @classmethod
+    def parse(cls, data: bytes) -> KeyList:
+        """Parse the record of a key list.
+
+        Raises:
+            FormatError: It is damaged.
+        """
+        own = Key.parse(data)
+        position = own.length + 4
+        if len(data) < position:
+            raise FormatError("a key list is cut")
+        keys = []
+        for _ in range(int.from_bytes(data[own.length : position], "big", signed=True)):
+            keys.append(Key.parse(data, position))
+            position += keys[-1].length
+        return cls(own, tuple(keys))
+
+    def find(self, name: bytes) -> Key | None:
+        """Return the key of that name with the highest cycle."""
+        found = [key for key in self.keys if key.name == name]
+        return max(found, key=lambda key: key.cycle, default=None)
+
+    def without(self, name: bytes) -> KeyList:
+        """Return the list without the keys of that name."""
+        return KeyList(self.key, tuple(key for key in self.keys if key.name != name))
+
+    def to_bytes(self, position: int) -> bytes:
+        """Return the record for a position in the file."""
+        content = b"".join(key.to_bytes() for key in self.keys)
+        return self.key.before(struct.pack(">i", len(self.keys)) + content, position)
+
+
+@dataclass(frozen=True, slots=True)
+class FreeList:
+    """The parts of a file that nothing needs: segments, and all behind the end.
+
+    Attributes:
+        segments: Begin and end of each, ascending, neither touching nor overlapping.
+        end: The end of the file.
+    """
+
+    segments: tuple[tuple[int, int], ...]
+    end: int
+
+    @classmethod
+    def parse(cls, content: bytes, header: Header) -> FreeList:
+        """Parse the content of a list of free segments.
+
+        Raises:
+            FormatError: It is damaged.
+        """
+        segments = []
+        position = 0
+        try:
+            for _ in range(header.n_free):
+                big = struct.unpack_from(">h", content, position)[0] > 1000
+                layout = _BIG_FREE if big else _SMALL_FREE
+                _, first, last = layout.unpack_from(content, position)
+                position += layout.size
+                segments.append((first, last + 1))
+        except struct.error as error:
+            raise FormatError("the list of free segments is cut") from error
+        inner = [s for s in segments if s[0] < header.end]
+        if any(not header.begin <= start < stop <= header.end for start, stop in inner):
+            raise FormatError("the list of free segments is damaged")
+        return cls((), header.end).release(inner)
+
+    def to_bytes(self) -> bytes:
+        """Return the content of the list: the segments, and an endless one."""
+        endless = BIG
+        while endless <= self.end:
+            endless += 1_000_000_000
+        out = []
+        for start, last in [*((a, b - 1) for a, b in self.segments), (self.end, endless)]:
+            big = last > BIG
+            layout = _BIG_FREE if big else _SMALL_FREE
+            out.append(layout.pack(1001 if big else 1, start, last))
+        return b"".join(out)
+
+    def release(self, segments: Iterable[tuple[int, int]]) -> FreeList:
+        """Return the list with more free segments; the file ends sooner if these are its last.
+
+        What is needed begins with a key: gaps that are too short for one are free too.
+        """
+        merged: list[tuple[int, int]] = []
+        for start, stop in sorted([*self.segments, *segments]):
+            if merged and start < merged[-1][1] + _LEAST_KEY:
+                merged[-1] = merged[-1][0], max(stop, merged[-1][1])
+            elif start < stop:
+                merged.append((start, stop))
+        end = self.end
+        if merged and merged[-1][1] > end - _LEAST_KEY:
+            end = merged.pop()[0]
+        return FreeList(tuple(merged), end)
+
+    def take(self, start: int, stop: int) -> FreeList:
+        """Return the list without a part of a segment, or of what is behind the end."""
+        if start >= self.end:
+            longer = FreeList(self.segments, stop)
+            return longer.release([(self.end, start)])
+        left = [part for a, b in self.segments for part in ((a, min(b, start)), (max(a, stop), b))]
+        return FreeList(tuple(part for part in left if part[0] < part[1]), self.end)
+
+    def allocate(self, nbytes: int) -> tuple[int, FreeList]:
+        """Take so many bytes from the shortest segment that has them, or behind the end."""
+        fitting = [s for s in self.segments if s[1] - s[0] >= nbytes]
+        start, _ = min(fitting, key=lambda s: s[1] - s[0], default=(self.end, 0))
+        return start, self.take(start, start + nbytes)
+
+
+_SMALL_FREE: Final = struct.Struct(">hII")
+_BIG_FREE: Final = struct.Struct(">hQQ")
+
+
+def now() -> int:
+    """Return the time as ROOT keeps it (``TDatime``): local, in seconds, from 1995 on."""
+    t = datetime.now()  # noqa: DTZ005  (ROOT's has no zone)
+    date = (t.year - 1995) << 26 | t.month << 22 | t.day << 17
+    return date | t.hour << 12 | t.minute << 6 | t.second
+
+
+def object_list(objects: bytes, n_objects: int) -> bytes:
+    """Return a ``TList`` without a name, as the list of streamer infos is one.
+
+    Args:
+        objects: Each behind a pointer, and its option.
+        n_objects: How many these are.
+    """
+    content = struct.pack(">HHIIBi", 5, 1, 0, 0x03000000, 0, n_objects) + objects
+    return struct.pack(">I", len(content) | 0x40000000) + content
+
+
+def empty_file(name: str) -> bytes:
+    """Return a ROOT file that holds nothing.
+
+    Args:
+        name: Its name, which ROOT keeps in it.
+    """
+    return b"".join(empty_parts(name))
+
+
+def empty_parts(name: str, *, seek_free: int = 0, keys_nbytes: int = 0) -> tuple[bytes, bytes]:
+    """Return a ROOT file that holds nothing, and at its end the list of free segments.
+
+    Args:
+        name: Its name, which ROOT keeps in it.
+        seek_free: Where the list will be, if not right behind the rest.
+        keys_nbytes: Room for keys in the key list of its top directory.
+    """
+    text = name.encode(errors="surrogateescape")[-255:]
+    key = Key(
+        nbytes=0,
+        object_nbytes=0,
+        datime=now(),
+        cycle=1,
+        seek_key=_BEGIN,
+        seek_directory=0,
+        class_name=b"TFile",
+        name=text,
+        title=b"",
+        big=False,
+    )
+    names = _text(text) + _text(b"")
+    nbytes_name = key.length + len(names)
+    top = Directory(
+        position=_BEGIN + nbytes_name,
+        room=_SMALL_DIRECTORY.size + _UUID_NBYTES + _RESERVED,
+        version=5,
+        created=key.datime,
+        modified=key.datime,
+        nbytes_keys=0,
+        nbytes_name=nbytes_name,
+        seek_directory=_BEGIN,
+        seek_parent=0,
+        seek_keys=0,
+        rest=_new_uuid(),
+    )
+    inner = replace(key, seek_directory=_BEGIN)
+    info_key = replace(
+        inner, class_name=b"TList", name=b"StreamerInfo", title=b"Doubly linked list"
+    )
+    seek_info = top.position + top.room
+    infos = info_key.before(object_list(b"", 0), seek_info)
+    top = replace(top, seek_keys=seek_info + len(infos))
+    keys = inner.before(bytes(4 + keys_nbytes), top.seek_keys)
+    top = replace(top, nbytes_keys=len(keys))
+    record = key.before(names + top.to_bytes() + bytes(_RESERVED), _BEGIN)
+    seek_free = seek_free or top.seek_keys + len(keys)
+    end, free = 0, b""
+    while end != seek_free + len(free):  # twice; three times where positions become large
+        end = seek_free + len(free)
+        free = inner.before(FreeList((), end).to_bytes(), seek_free)
+    header = Header(
+        version=_VERSION,
+        begin=_BEGIN,
+        end=end,
+        seek_free=seek_free,
+        nbytes_free=len(free),
+        n_free=1,
+        nbytes_name=nbytes_name,
+        units=4,
+        compression=0,
+        seek_info=seek_info,
+        nbytes_info=len(infos),
+        uuid=_new_uuid(),
+    )
+    return header.to_bytes().ljust(_BEGIN, b"\0") + record + infos + keys, free
+
+
+def _new_uuid() -> bytes:
+    return struct.pack(">h", 1) + uuid.uuid4().bytes
+
+
+def _text(text: bytes) -> bytes:
+    if len(text) < 255:
+        return bytes([len(text)]) + text
+    return struct.pack(">BI", 255, len(text)) + text
+
+
+def _parse_text(data: bytes, position: int) -> tuple[bytes, int]:
+    """Return a string and the position behind it.
+
+    Raises:
+        FormatError: It is cut.
+    """
+    start = position + 1
+    length = data[position] if position < len(data) else len(data)
+    if length == 255:
+        length, start = int.from_bytes(data[start : start + 4], "big"), start + 4
+    if start + length > len(data):
+        raise FormatError("the name in a key is cut")
+    return data[start : start + length], start + length

@@ -1,0 +1,305 @@
+"""Models in ROOT files: put there, replaced, copied, removed; each at once or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from enum import Enum, auto
+from pathlib import Path
+
+from onnxroot._address import Address
+from onnxroot._root_edit import NoRoomError, RootEdit, lock_file
+from onnxroot._root_records import empty_file
+from onnxroot._rntuple_read import RootFile
+from onnxroot._rntuple_write import ModelWriter, add_streamer_info
+from onnxroot._spec import MANIFEST, TENSORS
+from onnxroot._stored import StoredModel
+from onnxroot._transaction import Transaction
+from onnxroot.errors import (
+    ModelExistsError,
+    ModelNotFoundError,
+    UnsupportedModelError,
+)
+
+__all__ = ["check_destination", "copy", "directory_in", "put", "remove"]
+
+_SMALL_NBYTES = 1 << 23  # models that are put together in memory
+_LEAST_NBYTES = 1 << 14  # no model takes less
+_KEPT_NBYTES = 1 << 18  # room for the manifest and the metadata of RNTuples
+
+Write = Callable[[ModelWriter], None]
+Prove = Callable[[StoredModel], None]
+
+
+class Destination(Enum):
+    """How a model gets into a file."""
+
+    NEW_FILE = auto()
+    """There is no such file."""
+    WHOLE_FILE = auto()
+    """The file holds that model alone, and is replaced."""
+    ADD = auto()
+    """There is nothing at the address."""
+    REPLACE = auto()
+    """There is a model at the address."""
+
+
+def put(
+    address: Address,
+    write: Write,
+    prove: Prove,
+    *,
+    compression: str,
+    nbytes: int,
+    replace: bool,
+    timeout: float,
+) -> None:
+    """Put a model into a ROOT file.
+
+    Args:
+        address: Where; with a directory.
+        write: Writes its tables and its manifest.
+        prove: Reads them back, before the file changes, and raises if anything is amiss.
+        compression: Of the payload.
+        nbytes: About how many bytes will be written, at most.
+        replace: Replace a model that is there.
+        timeout: Seconds to wait for another writer of the same file.
+
+    Raises:
+        ModelExistsError: There is something at the address.
+        LockedError: Another program is writing to the file.
+        FormatError: The file is damaged, or not a ROOT file.
+        OSError: It can't be written.
+    """
+    address = _resolved(address)
+    while True:
+        destination = check_destination(address, replace=replace)
+        if destination in {Destination.ADD, Destination.REPLACE}:
+            _put_into(address.path, address, write, prove, compression, nbytes, replace, timeout)
+            return
+        if destination is Destination.WHOLE_FILE:
+            with lock_file(address.path, timeout):
+                if check_destination(address, replace=replace) is destination:
+                    _put_alone(address, write, prove, compression, nbytes, over=True)
+                    return
+        else:
+            try:
+                _put_alone(address, write, prove, compression, nbytes, over=False)
+            except ModelExistsError:
+                continue  # somebody else made it meanwhile: add to that
+            return
+
+
+def _put_alone(
+    address: Address, write: Write, prove: Prove, compression: str, nbytes: int, *, over: bool
+) -> None:
+    """Write a file that holds the model alone."""
+    place = Path(address.path)
+    with Transaction() as transaction:
+        path = transaction.create(place, replace=over)
+        path.write_bytes(empty_file(place.name))
+        _put_into(str(path), address, write, prove, compression, nbytes, replace=False, timeout=0)
+
+
+def _put_into(
+    path: str,
+    address: Address,
+    write: Write,
+    prove: Prove,
+    compression: str,
+    nbytes: int,
+    replace: bool,
+    timeout: float,
+) -> None:
+    """Put a model into a file that exists: the address's own, or one that will be it."""
+    in_place = path == address.path
+    with RootEdit(path, address.directory, timeout=timeout, durable=in_place) as edit:
+        if in_place and check_destination(address, replace=replace) is Destination.REPLACE:
+            edit.release(_left_behind(edit, address))
+        small = nbytes < _SMALL_NBYTES
+        # A small one is tried where it might just fit: to try again costs little.
+        needed = max(nbytes, _LEAST_NBYTES) if small else nbytes + _KEPT_NBYTES
+        for window in edit.windows(needed, in_memory=small):
+            try:
+                with ModelWriter(window, edit.inner, compression=compression) as writer:
+                    write(writer)
+                edit.insert(window)
+                break
+            except NoRoomError:
+                continue
+        infos = add_streamer_info(edit.streamer_infos())
+        if infos is not None:
+            edit.replace_streamer_infos(infos)
+        with RootFile(path, patches=edit.stage()) as file:
+            prove(StoredModel(file, address.directory))
+        edit.commit()
+
+
+def remove(address: Address, *, timeout: float) -> None:
+    """Remove a model from a ROOT file; what it took becomes free.
+
+    Args:
+        address: The model, with or without its directory.
+        timeout: Seconds to wait for another writer.
+
+    Raises:
+        ModelNotFoundError: There is no such model.
+        UnsupportedModelError: Its directory holds something that is not part of it.
+        LockedError: Another program is writing to the file.
+        FormatError: The file is damaged, or not a ROOT file.
+        OSError: It can't be written.
+    """
+    with RootFile(address.path) as file:
+        directory = directory_in(file, address)
+    if not directory:
+        raise UnsupportedModelError(
+            f"{address.path} is itself the model, at the top of the file: delete the file"
+        )
+    address = _resolved(Address(address.path, directory))
+    with RootEdit(address.path, directory, timeout=timeout) as edit:
+        with RootFile(address.path) as file:
+            directory_in(file, address)
+        edit.release(_left_behind(edit, address))
+        edit.remove()
+        edit.stage()
+        edit.commit()
+
+
+def copy(
+    source: StoredModel, address: Address, *, replace: bool, compression: str, timeout: float
+) -> None:
+    """Copy a model, table by table; every digest is checked.
+
+    Args:
+        source: An open model, which may be in the same file.
+        address: Where the copy goes; without a directory, into the one it has now.
+        replace: Replace a model that is there.
+        compression: Of the payload.
+        timeout: Seconds to wait for another writer of the same file.
+
+    Raises:
+        IntegrityError: The model is damaged.
+        ModelExistsError: There is something at the address.
+        LockedError: Another program is writing to the file.
+        FormatError: A file is damaged, or not a ROOT file.
+        OSError: A file can't be read or written.
+    """
+    address = Address(address.path, address.directory or source.directory or "model")
+
+    def write(writer: ModelWriter) -> None:
+        text = source.file.manifest(source.directory)
+        for name in source.manifest.tables:
+            writer.copy_table(name, source.reader(name))
+        writer.write_manifest(text)
+
+    nbytes = sum(length for _, length in source.file.blobs(source.directory))
+    put(
+        address,
+        write,
+        StoredModel.check_files,
+        compression=compression,
+        nbytes=2 * nbytes,
+        replace=replace,
+        timeout=timeout,
+    )
+
+
+def _resolved(address: Address) -> Address:
+    """Follow a symbolic link, which is to stay one."""
+    if os.path.islink(address.path):  # noqa: PTH114
+        return Address(os.path.realpath(address.path), address.directory)
+    return address
+
+
+def _left_behind(edit: RootEdit, address: Address) -> list[tuple[int, int]]:
+    """Return the parts of the file that a model takes.
+
+    Raises:
+        UnsupportedModelError: Its directory holds something that is not part of it.
+    """
+    with RootFile(address.path) as file:
+        manifest = StoredModel(file, address.directory).manifest
+        mine = {MANIFEST, TENSORS, *manifest.tables}
+        for key in file.keys_below(address.directory):
+            if key not in mine:
+                raise UnsupportedModelError(
+                    f"{address}/{key} is not part of the model; move it elsewhere, or delete it "
+                    "with ROOT, before the model is removed or replaced"
+                )
+        blobs = [(start, start + length) for start, length in file.blobs(address.directory)]
+    return [*edit.records(), *edit.with_keys(blobs)]
+
+
+def check_destination(address: Address, *, replace: bool) -> Destination:
+    """Say how a model would get to an address.
+
+    Args:
+        address: With a directory.
+        replace: Whether it may replace one that is there.
+
+    Raises:
+        ModelExistsError: There is something.
+        FormatError: The file is damaged, or not a ROOT file.
+        OSError: It can't be read, or there is no such folder.
+    """
+    path = Path(address.path)
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; expected a ROOT file")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"{path.parent}: no such folder")
+    if not path.exists():
+        return Destination.NEW_FILE
+    with RootFile(address.path) as file:
+        other = file.not_a_directory(address.directory)
+        if other:
+            raise ModelExistsError(f"{address}: {other} is an object, no directory")
+        parts = address.directory.split("/")
+        for n in range(len(parts)):
+            above = "/".join(parts[:n])
+            if file.is_model(above):
+                raise ModelExistsError(
+                    f"{address} is inside the model {above or address.path}; choose another name"
+                )
+        if not file.has(address.directory):
+            return Destination.ADD
+        if not file.is_model(address.directory):
+            raise ModelExistsError(f"{address} exists and is no model; choose another name")
+        if not replace:
+            raise ModelExistsError(
+                f"{address} exists; choose another name, or replace it (replace=True, --replace)"
+            )
+        alone = file.holds_only(address.directory)
+        return Destination.WHOLE_FILE if alone else Destination.REPLACE
+
+
+def directory_in(file: RootFile, address: Address) -> str:
+    """Return the model's directory: the one named, or the only one there is.
+
+    Raises:
+        ModelNotFoundError: There is none, or there are several.
+    """
+    if address.directory:
+        if file.has(f"{address.directory}/{MANIFEST}"):
+            return address.directory
+        raise _not_found(file, address)
+    found = file.directories()
+    if len(found) == 1:
+        return found[0]
+    raise _not_found(file, address)
+
+
+def _not_found(file: RootFile, address: Address) -> ModelNotFoundError:
+    models = file.directories()
+    if address.directory and file.has(f"{address.directory}/ModelProto"):
+        return ModelNotFoundError(
+            f"{address}: the model has no manifest, so it was not written to the end; write it anew"
+        )
+    if not models:
+        return ModelNotFoundError(f"{address.path}: holds no models")
+    listed = ", ".join(models)
+    if address.directory:
+        return ModelNotFoundError(f"{address}: no such model; {address.path} holds {listed}")
+    return ModelNotFoundError(
+        f"{address.path}: holds {len(models)} models; say which, as "
+        f"{address.path}:{models[0]} ({listed})"
+    )
