@@ -244,7 +244,6 @@ WRONG = {  # arguments, in the folder of the fixture, and what the line must say
     "convert tagger.onnx x.root:a//b": "can't be a directory in a ROOT file",
     "convert tagger.onnx one.root:tagger/GraphProto/x": "GraphProto",
     "convert tagger.onnx x.onnx": "both ONNX files",
-    "convert one.root x.root": "both in ROOT files",
 }
 
 

@@ -278,13 +278,15 @@ def test_replacing_never_takes_other_models_along(replaced: str, tmp_path: Path)
     for name in ("dir/b", "dir/c"):
         onnxroot.write(MODEL, f"{path}:{name}")
     before = path.read_bytes()
-    if replaced == "a":
-        onnxroot.write(OTHER, f"{path}:a", replace=True)
-    else:
-        with pytest.raises(onnxroot.OnnxRootError):
+    if replaced == "dir":
+        with pytest.raises(onnxroot.ModelExistsError, match="is no model"):
             onnxroot.write(OTHER, f"{path}:{replaced}", replace=True)
         assert path.read_bytes() == before
-    assert content(f"{path}:dir/b") == content(f"{path}:dir/c") == MODEL
+    else:
+        onnxroot.write(OTHER, f"{path}:{replaced}", replace=True)
+        assert content(f"{path}:{replaced}") == OTHER
+    assert content(f"{path}:dir/b") == (OTHER if replaced == "dir/b" else MODEL)
+    assert content(f"{path}:dir/c") == MODEL
 
 
 # --- Destinations that can't be ---------------------------------------------------------------
@@ -342,9 +344,15 @@ def damage_what_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_stored, "join", damaged)
 
 
+def let_no_file_get_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "link", no_space)
+    monkeypatch.setattr(Path, "rename", no_space)
+    monkeypatch.setattr(Path, "replace", no_space)
+
+
 FAILURES: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], type[BaseException]]] = {
     "fsync": (lambda patch: patch.setattr(os, "fsync", no_space), OSError),
-    "rename": (lambda patch: patch.setattr(Path, "replace", no_space), OSError),
+    "name": (let_no_file_get_its_name, OSError),
     "tables": (lambda patch: patch.setattr(ModelWriter, "write_tables", no_space), OSError),
     "payload": (lambda patch: patch.setattr(ModelWriter, "write_payloads", no_space), OSError),
     "manifest": (lambda patch: patch.setattr(ModelWriter, "write_manifest", no_space), OSError),
@@ -362,6 +370,8 @@ def test_a_failure_changes_nothing(
     failure: str, mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "m.root"
+    if (failure, mode) == ("name", "add"):
+        pytest.skip("the file has its name")
     if mode != "new":
         onnxroot.write(MODEL, f"{path}:a")
     before = files_in(tmp_path)
@@ -406,19 +416,18 @@ onnxroot.write(bytes.fromhex(sys.argv[1]), sys.argv[2], replace=sys.argv[3] == "
     ("holder", "name"),
     [("ModelWriter", "write_payloads"), ("ModelWriter", "write_manifest"), ("os", "fsync")],
 )
-def test_a_killed_writer_leaves_the_file_as_it_was(
+def test_a_killed_writer_leaves_the_models_as_they_were(
     holder: str, name: str, mode: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "m.root"
     onnxroot.write(MODEL, f"{path}:a")
-    before = path.read_bytes()
     script = KILLED.format(holder=holder, name=name)
     address = f"{path}:{'b' if mode == 'add' else 'a'}"
     done = subprocess.run([sys.executable, "-c", script, OTHER.hex(), address, mode], check=False)
     assert done.returncode == 9
-    assert path.read_bytes() == before
-    onnxroot.write(OTHER, f"{path}:b")
+    assert onnxroot.list_models(path) == ["a"]
     assert content(f"{path}:a") == MODEL
+    onnxroot.write(OTHER, f"{path}:b")
     assert content(f"{path}:b") == OTHER
 
 
@@ -558,7 +567,6 @@ def test_convert_both_ways(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("source", "destination", "error", "text"),
     [
-        ("m.root", "n.root", onnxroot.UnsupportedModelError, "both in ROOT files"),
         ("tagger.onnx", "n.onnx", onnxroot.UnsupportedModelError, "both ONNX files"),
         ("tagger.onnx", "n.txt", onnxroot.UnsupportedModelError, "ends in .root or .onnx"),
         ("m.root", "tagger.onnx", onnxroot.ModelExistsError, "exists"),

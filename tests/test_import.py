@@ -11,9 +11,9 @@ HEAVY = (
 )
 
 PUBLIC = {
-    *("FormatError", "IntegrityError", "MissingDependencyError", "ModelExistsError"),
-    *("ModelNotFoundError", "OnnxRootError", "UnsupportedModelError"),
-    *("convert", "list_models", "open", "verify", "write"),
+    *("FormatError", "IntegrityError", "LockedError", "MissingDependencyError"),
+    *("ModelExistsError", "ModelNotFoundError", "OnnxRootError", "UnsupportedModelError"),
+    *("convert", "copy", "list_models", "open", "remove", "verify", "write"),
 }
 
 

@@ -5,7 +5,8 @@ Whatever uproot makes of a damaged file, the callers see `FormatError` or `Integ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import struct
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType, TracebackType
@@ -45,6 +46,18 @@ _PLAIN = MappingProxyType(
         0x0D: "<f8",
         0x0F: "<i8",
     }
+)
+_ANCHOR = struct.Struct(">4H7Q")
+_ANCHOR_MEMBERS = (
+    *(f"fVersion{part}" for part in ("Epoch", "Major", "Minor", "Patch")),
+    *(f"f{part}{name}" for name in ("Header", "Footer") for part in ("Seek", "NBytes", "Len")),
+    "fMaxKeySize",
+)
+_MERGED = (
+    "the file was probably merged with hadd, of models that differ: restore it from the original"
+)
+_NOT_COPIED = (
+    "all that is left of the model is its manifest: rootcp copies no RNTuples, onnxroot cp does"
 )
 _CHAR = 0x02
 _INDEX64 = 0x0F
@@ -208,11 +221,18 @@ class RootFile:
         where = f"{self.path}:{directory}/{name}"
         ntuple = self._get(directory, name)
         if ntuple is None:
-            raise FormatError(f"{where}: the manifest lists it, but it is not in the file")
+            hint = "the file is damaged" if self._has_tables(directory) else _NOT_COPIED
+            raise FormatError(f"{where}: the manifest lists it, but it is not in the file; {hint}")
         if not isinstance(ntuple, uproot.behaviors.RNTuple.RNTuple):
             raise FormatError(f"{where}: is no RNTuple")
         with _translated(where):
             return TableReader(self, ntuple, where, info)
+
+    def _has_tables(self, directory: str) -> bool:
+        """Return whether there is any RNTuple in a directory."""
+        found = self._open_directory(directory)
+        with _translated(self.path):
+            return bool(found and found.keys(recursive=False, filter_classname="ROOT::RNTuple"))
 
 
 def _check_magic(path: str) -> None:
@@ -275,6 +295,14 @@ class _Layout:
         self._ntuple = ntuple
         self.blobs: list[tuple[int, int]] = []
         member = ntuple.member
+        anchor = _ANCHOR.pack(*map(member, _ANCHOR_MEMBERS))
+        if xxhash.xxh3_64_intdigest(anchor) != ntuple._anchor_checksum:  # noqa: SLF001
+            raise FormatError("the checksum of its anchor is wrong")  # uproot's is an assert
+        if not member("fSeekHeader"):
+            raise FormatError(
+                "is empty, as hadd leaves an RNTuple that is in a directory: the file was probably "
+                "merged with hadd; copy the model from the original with onnxroot cp"
+            )
         header = parse_header(
             self._envelope(member("fSeekHeader"), member("fNBytesHeader"), member("fLenHeader"))
         )
@@ -301,7 +329,13 @@ class _Layout:
 
 
 class TableReader:
-    """One RNTuple of a model."""
+    """One RNTuple of a model.
+
+    Attributes:
+        where: Its address, for messages.
+        n_copies: How often its rows are there: more than once where ``hadd`` has merged copies of
+            the model. All that are read are checked, and the first counts.
+    """
 
     def __init__(self, file: RootFile, ntuple: Any, where: str, info: TableInfo) -> None:
         """Check the number of rows against the manifest.
@@ -323,27 +357,32 @@ class TableReader:
         try:
             layout = _Layout(ntuple)
         except FormatError as error:
-            raise FormatError(f"{where}: {error}; the file is damaged") from error
+            damaged = "" if "hadd" in str(error) else "; the file is damaged"
+            raise FormatError(f"{where}: {error}{damaged}") from error
         self._types, self._columns = layout.types, layout.columns
         self._clusters, self._n_rows = layout.clusters, layout.n_rows
-        self._check_counts()
+        self.n_copies = self._check_counts()
 
-    def _check_counts(self) -> None:
-        """Compare rows and clusters with the manifest."""
-        where, info, n_rows = self.where, self._info, self._n_rows
-        if n_rows != info.n_rows:
-            merged = n_rows > info.n_rows and info.n_rows and n_rows % info.n_rows == 0
-            hint = (
-                "the file was probably merged with hadd: restore it from the original"
-                if merged
-                else "the file is damaged"
-            )
-            raise IntegrityError(f"{where}: {n_rows} rows, the manifest says {info.n_rows}; {hint}")
-        if len(self._clusters) != len(info.digests):
+    def _check_counts(self) -> int:
+        """Compare rows and clusters with the manifest; return how often all of them are there.
+
+        Raises:
+            IntegrityError: They are not what the manifest says, nor a multiple of it.
+        """
+        where, n_rows, n_clusters = self.where, self._info.n_rows, len(self._info.digests)
+        n_copies = n_rows and self._n_rows // n_rows
+        found = self._n_rows, len(self._clusters)
+        if n_copies and found == (n_copies * n_rows, n_copies * n_clusters):
+            return n_copies
+        if self._n_rows != n_rows:
+            hint = _MERGED if self._n_rows > n_rows else "the file is damaged"
             raise IntegrityError(
-                f"{where}: {len(self._clusters)} clusters, the manifest says {len(info.digests)}; "
-                "the file is damaged"
+                f"{where}: {self._n_rows} rows, the manifest says {n_rows}; {hint}"
             )
+        raise IntegrityError(
+            f"{where}: {len(self._clusters)} clusters, the manifest says {n_clusters}; "
+            "the file is damaged"
+        )
 
     @property
     def n_rows(self) -> int:
@@ -362,19 +401,24 @@ class TableReader:
             FormatError: It can't be read.
             IntegrityError: It is not what was written.
         """
+        copies = [self._table(copy) for copy in range(self.n_copies)]
+        for name, column in copies[0].items():
+            self._check_offsets(name, column)
+        return copies[0]
+
+    def _table(self, copy: int) -> dict[str, Column]:
+        """Read one copy of the table, and check its digest."""
         digest = xxhash.xxh64()
         columns = {}
         with _translated(self.where):
             for name, numbers in self._columns.items():
-                arrays = [self._column(i, 0).copy() for i in numbers]
+                arrays = [self._column(i, copy).copy() for i in numbers]
                 for offsets in arrays[:-1]:
                     digest.update(memoryview(offsets[1:].view(np.uint8)))
                 digest.update(memoryview(arrays[-1].view(np.uint8)))
                 is_text = self._types[numbers[-1]] == _CHAR
                 columns[name] = Column(tuple(arrays[:-1]), arrays[-1], is_text=is_text)
         self._check(digest.hexdigest(), 0)
-        for name, column in columns.items():
-            self._check_offsets(name, column)
         return columns
 
     def values(self, cluster: int) -> npt.NDArray[Any]:
@@ -387,9 +431,16 @@ class TableReader:
             FormatError: They can't be read.
             IntegrityError: They are not what was written.
         """
+        copies = (self._values(cluster, copy) for copy in range(self.n_copies))
+        values = next(copies)
+        for _ in copies:
+            pass  # they need only be checked
+        return values
+
+    def _values(self, cluster: int, copy: int) -> npt.NDArray[Any]:
         with _translated(self.where):
             number = self._columns["values"][-1]
-            values = self._column(number, cluster)
+            values = self._column(number, copy * self.n_clusters + cluster)
         self._check(xxhash.xxh64(memoryview(values.view(np.uint8))).hexdigest(), cluster)
         return values
 
@@ -445,9 +496,10 @@ class TableReader:
 
     def _check(self, digest: str, cluster: int) -> None:
         if digest != self._info.digests[cluster]:
+            hint = _MERGED if self.n_copies > 1 else "the file is damaged"
             raise IntegrityError(
                 f"{self.where}: cluster {cluster} has the digest {digest}, the manifest says "
-                f"{self._info.digests[cluster]}; the file is damaged"
+                f"{self._info.digests[cluster]}; {hint}"
             )
 
     def _check_offsets(self, name: str, column: Column) -> None:

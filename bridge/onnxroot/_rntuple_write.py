@@ -6,6 +6,7 @@ cluster per ``extend``. The manifest comes last.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -71,7 +72,7 @@ def parse_compression(text: str) -> uproot.compression.Compression:
 class ModelWriter:
     """Writes one model into a ROOT file; a context manager."""
 
-    def __init__(self, file: BinaryIO, directory: str, *, compression: str) -> None:
+    def __init__(self, file: BinaryIO | io.RawIOBase, directory: str, *, compression: str) -> None:
         """Make the model's directory.
 
         Args:

@@ -1,6 +1,6 @@
 """Changes to a ROOT file in place, each of which happens at once or not at all.
 
-What is new goes where nothing is: into free segments, or behind the end of the file. Not a byte that
+What is new goes where nothing is: into free segments, or behind the end of the file. No byte that
 something points to is touched. Then three short writes, each within one record, change the file:
 
 1. the header, to a longer end and to new lists of free segments and streamer infos,
@@ -222,7 +222,7 @@ def _write(file: io.FileIO, data: bytes | bytearray | memoryview, position: int)
     """Write all of the data at a position."""
     file.seek(position)
     view = memoryview(data)
-    while len(view):
+    while view:
         view = view[file.write(view) :]
 
 
@@ -313,6 +313,8 @@ class RootEdit:
         self._left_behind: list[tuple[int, int]] = []
         self._patches: list[Patch] = []  # of bytes that nothing points to
         self._switches: list[Patch] = []  # the three writes
+        self._before_patches: list[Patch] = []
+        self._window_starts: set[int] = set()
         self._begun = False
         parts = [os.fsencode(part) for part in directory.split("/")]
         self._place = _Place.top(self._file, self._header)
@@ -336,10 +338,13 @@ class RootEdit:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Unlock the file; cut off what was written behind its end and is not part of it."""
+        """Unlock the file; without a change, undo what was written where nothing was."""
         try:
-            if not self._begun and self._file.seek(0, os.SEEK_END) > self._nbytes:
-                self._file.truncate(self._nbytes)
+            if not self._begun:
+                for position, data in reversed(self._before_patches):
+                    _write(self._file, data, position)
+                if self._file.seek(0, os.SEEK_END) > self._nbytes:
+                    self._file.truncate(self._nbytes)
         finally:
             self._file.close()
 
@@ -354,7 +359,10 @@ class RootEdit:
         """
         longest = max(self._free.segments, key=lambda s: s[1] - s[0], default=(0, 0))
         first = max(longest[0], _HEAD_NBYTES)
-        if longest[1] - first >= nbytes and max(longest[1], self._place.record.seek_directory) < BIG:
+        highest = max(longest[1], self._place.record.seek_directory)
+        if longest[1] - first >= nbytes and highest < BIG:  # so that all positions are small
+            # Of a long segment the mark will do: nobody reads what is behind it.
+            self._keep(first, longest[1] - first if in_memory else 4)
             yield Window(self._file, first, longest[1], in_memory=in_memory)
         start = max(self._free.end, _HEAD_NBYTES)
         yield Window(self._file, start, 1 << 62, in_memory=in_memory)
@@ -367,6 +375,7 @@ class RootEdit:
             FormatError: It is not one object.
         """
         key, region = window.written()
+        self._window_starts.add(window.start)
         self._free = self._free.take(window.start, region.end).release(region.segments)
         here = self._place.record.seek_directory
         found = _Place.of(self._file, key)
@@ -404,7 +413,7 @@ class RootEdit:
         return found
 
     def with_keys(self, blobs: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-        """Return parts of the file, each with the key of class ``RBlob`` before it, if it has one."""
+        """Return parts of the file, each with the ``RBlob`` key before it, if it has one."""
         return [(self._start_of_blob(start, stop), stop) for start, stop in blobs]
 
     def _start_of_blob(self, start: int, stop: int) -> int:
@@ -474,6 +483,7 @@ class RootEdit:
             (0, last.to_bytes()),
         ]
         for at, data in self._patches:
+            self._keep(at, len(data))
             _write(self._file, data, at)
         if self._file.seek(0, os.SEEK_END) < first.end:
             self._file.truncate(first.end)
@@ -490,13 +500,23 @@ class RootEdit:
             self._begun = True
             _write(self._file, data, position)
             self._sync()
-        for start, stop in set(self._after.segments) - set(self._before.segments):
-            if stop - start >= 4:  # for those who walk through the file: TFile::Map and Recover
-                mark = -min(stop - start, _MOST_GAP)
-                _write(self._file, mark.to_bytes(4, "big", signed=True), start)
+        written = {at for at, _ in self._patches} | self._window_starts
+        for start, stop in self._after.segments:
+            if (start, stop) in self._before.segments and start not in written:
+                continue  # it has its mark
+            # For those who walk from record to record: TFile::Map, and TFile::Recover, which ROOT
+            # calls by itself where the top directory is empty, and which brings back what it finds.
+            mark = -min(stop - start, _MOST_GAP)
+            _write(self._file, mark.to_bytes(4, "big", signed=True), start)
         if self._file.seek(0, os.SEEK_END) > self._after.end:
             self._file.truncate(self._after.end)
         self._sync()
+
+    def _keep(self, position: int, nbytes: int) -> None:
+        """Remember bytes that are about to be overwritten."""
+        kept = min(nbytes, self._nbytes - position)
+        if kept > 0:
+            self._before_patches.append((position, _read(self._file, position, kept)))
 
     def _allocate(self, build: _Build) -> int:
         """Find a place for a record, which may depend on it; return its position."""
@@ -513,8 +533,8 @@ class RootEdit:
     def _place_free_lists(self) -> tuple[Header, Header, FreeList]:
         """Place the lists of free segments for the time before the change, and after it.
 
-        Each needs room for itself, which changes it: so try until the lengths fit. Behind the end of
-        the file they always do.
+        Each needs room for itself, which changes it: so try until the lengths fit. Behind the end
+        of the file they always do.
         """
         sizes = (0, 0)
         for attempt in range(64):

@@ -8,10 +8,10 @@ from enum import Enum, auto
 from pathlib import Path
 
 from onnxroot._address import Address
-from onnxroot._root_edit import NoRoomError, RootEdit, lock_file
-from onnxroot._root_records import empty_file
 from onnxroot._rntuple_read import RootFile
 from onnxroot._rntuple_write import ModelWriter, add_streamer_info
+from onnxroot._root_edit import NoRoomError, RootEdit, lock_file
+from onnxroot._root_records import empty_file
 from onnxroot._spec import MANIFEST, TENSORS
 from onnxroot._stored import StoredModel
 from onnxroot._transaction import Transaction
@@ -28,7 +28,7 @@ _LEAST_NBYTES = 1 << 14  # no model takes less
 _KEPT_NBYTES = 1 << 18  # room for the manifest and the metadata of RNTuples
 
 Write = Callable[[ModelWriter], None]
-Prove = Callable[[StoredModel], None]
+Prove = Callable[[RootFile], None]
 
 
 class Destination(Enum):
@@ -131,7 +131,7 @@ def _put_into(
         if infos is not None:
             edit.replace_streamer_infos(infos)
         with RootFile(path, patches=edit.stage()) as file:
-            prove(StoredModel(file, address.directory))
+            prove(file)
         edit.commit()
 
 
@@ -196,7 +196,7 @@ def copy(
     put(
         address,
         write,
-        StoredModel.check_files,
+        lambda file: StoredModel(file, address.directory).check_files(),
         compression=compression,
         nbytes=2 * nbytes,
         replace=replace,

@@ -39,6 +39,7 @@ class StoredModel:
         file: The file.
         directory: The model's directory in it.
         manifest: Its manifest.
+        n_copies: How often the tables that were read are there; see `TableReader`.
     """
 
     def __init__(self, file: RootFile, directory: str) -> None:
@@ -52,6 +53,7 @@ class StoredModel:
         self.file = file
         self.directory = directory
         self.manifest: Manifest = parse_manifest(file.manifest(directory), self.where)
+        self.n_copies = 1
         self._tables: dict[str, Table] = {}
         self._deviation = b""
         self._readers: dict[int, ValueReader] = {}
@@ -64,7 +66,9 @@ class StoredModel:
 
     def reader(self, name: str) -> TableReader:
         """Open the RNTuple of that name."""
-        return self.file.table(self.directory, name, self.manifest.tables[name])
+        found = self.file.table(self.directory, name, self.manifest.tables[name])
+        self.n_copies = max(self.n_copies, found.n_copies)
+        return found
 
     def table(self, name: str) -> Table | None:
         """Return the table of a message type, or None if the model has none of these."""
@@ -134,6 +138,8 @@ class StoredModel:
         try:
             return join(self.tables(), self)
         except FormatError as error:
+            if str(error).startswith(self.where):
+                raise
             raise FormatError(f"{self.where}: {error}; the file is damaged") from error
 
     @cached_property

@@ -67,9 +67,10 @@ def add_to_list(infos: bytes, others: Mapping[str, bytes]) -> bytes | None:
         (n_infos,) = struct.unpack_from(">i", infos, count)
     except (struct.error, IndexError) as error:
         raise FormatError("the list of streamer infos is cut; the file is damaged") from error
-    if nbytes != len(infos) - 4 | _HAS_BYTE_COUNT or version > 5:
+    stop = (nbytes ^ _HAS_BYTE_COUNT) + 4  # uproot leaves room behind it
+    if not count < stop <= len(infos) or version > 5:
         raise FormatError("the list of streamer infos has a wrong length; the file is damaged")
-    start, rest = infos[4:count], infos[count + 4 :]
+    start, rest = infos[4:count], infos[count + 4 : stop]
     content = start + struct.pack(">i", n_infos + len(new)) + rest + b"".join(new)
     return struct.pack(">I", len(content) | _HAS_BYTE_COUNT) + content
 

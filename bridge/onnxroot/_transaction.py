@@ -90,9 +90,7 @@ def _name(path: Path, place: Path) -> None:
         os.link(path, place)  # unlike a rename, it replaces nothing
     except OSError as error:
         if os.path.lexists(place):
-            raise ModelExistsError(
-                f"{place} exists; choose another name or replace it"
-            ) from error
+            raise ModelExistsError(f"{place} exists; choose another name or replace it") from error
         path.rename(place)  # on a file system without hard links
 
 

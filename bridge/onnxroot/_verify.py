@@ -31,6 +31,8 @@ class Report:
         sha256: SHA-256 of the ONNX file, as the manifest has it.
         n_tables: Number of RNTuples that were checked.
         n_clusters: Number of clusters that were checked.
+        n_copies: How often each table is there: more than once where ``hadd`` has merged copies of
+            the model. They agree if there are no problems.
         problems: One line for each fault, naming the table or the tensors; empty if there is none.
     """
 
@@ -38,6 +40,7 @@ class Report:
     sha256: str
     n_tables: int
     n_clusters: int
+    n_copies: int
     problems: tuple[str, ...]
 
     @property
@@ -71,6 +74,7 @@ def verify_stored(stored: StoredModel) -> Report:
         sha256=stored.manifest.sha256,
         n_tables=len(infos),
         n_clusters=sum(len(info.digests) for info in infos),
+        n_copies=stored.n_copies,
         problems=tuple(problems),
     )
 

@@ -53,6 +53,14 @@ def _fail(message: str, error: Exception) -> NoReturn:
     raise AssertionError  # pragma: no cover  (exit does not return)
 
 
+_compression = click.option(
+    "--compression",
+    default="zstd",
+    show_default=True,
+    help="To .root: of tensors; zstd, lz4, lzma (zstd:9 sets a level) or none.",
+)
+
+
 def _print_json(value: object) -> None:
     click.echo(json.dumps(value, indent=2))
 
@@ -73,12 +81,7 @@ def main(*, debug: bool) -> None:
 @click.argument("destination", metavar="DST")
 @click.option("--replace", is_flag=True, help="Overwrite the destination if it exists.")
 @click.option("--embed", is_flag=True, help="To .onnx: put external data into the file itself.")
-@click.option(
-    "--compression",
-    default="zstd",
-    show_default=True,
-    help="To .root: of tensors; zstd, lz4, lzma (zstd:9 sets a level) or none.",
-)
+@_compression
 @click.option(
     "--external-data-dir", metavar="DIR", help="To .root: where the external data files are."
 )
@@ -191,6 +194,35 @@ def _show(found: dict[str, Any]) -> None:
 
 
 @main.command(context_settings=_NAMES)
+@click.argument("source", metavar="SRC")
+@click.argument("destination", metavar="DST")
+@click.option("--replace", is_flag=True, help="Replace the model that is there.")
+@_compression
+@_plain_errors
+def cp(source: str, destination: str, **options: Any) -> None:
+    """Copy a model, within a ROOT file or to another one.
+
+    \b
+    onnxroot cp models.root:tagger analysis.root:models/tagger
+    onnxroot cp models.root:tagger models.root:backup/tagger
+    """  # noqa: D301  (click's mark for lines as they are)
+    api.copy(source, destination, **options)
+
+
+@main.command(context_settings=_NAMES)
+@click.argument("models", metavar="MODEL...", nargs=-1, required=True)
+@_plain_errors
+def rm(models: tuple[str, ...]) -> None:
+    """Remove models from ROOT files; all else in the files stays.
+
+    \b
+    onnxroot rm analysis.root:models/tagger
+    """  # noqa: D301  (click's mark for lines as they are)
+    for model in models:
+        api.remove(model)
+
+
+@main.command(context_settings=_NAMES)
 @click.argument("model", metavar="MODEL")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @_plain_errors
@@ -208,6 +240,7 @@ def verify(model: str, *, as_json: bool) -> None:
                     "address": report.address,
                     "ok": report.ok,
                     "sha256": report.sha256,
+                    "copies": report.n_copies,
                     "problems": list(report.problems),
                 }
                 for report in reports
@@ -219,6 +252,13 @@ def verify(model: str, *, as_json: bool) -> None:
                 f"{report.address}: ok, {report.n_tables} tables, {report.n_clusters} clusters, "
                 f"sha256 {report.sha256}"
             )
+            if report.n_copies > 1:
+                click.echo(
+                    f"onnxroot: {report.address}: hadd merged {report.n_copies} copies of the "
+                    f"model, which agree; to keep one: onnxroot cp --replace {report.address} "
+                    f"{report.address}",
+                    err=True,
+                )
         for problem in report.problems:
             click.echo(f"onnxroot: {problem}", err=True)
     if not all(report.ok for report in reports):
