@@ -3,7 +3,6 @@
 import io
 import json
 import random
-import re
 import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
