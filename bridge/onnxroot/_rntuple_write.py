@@ -86,7 +86,7 @@ class ModelWriter:
         """
         self._compression = parse_compression(compression)
         self._file = uproot.update(file)
-        self._directory = self._file.mkdir(directory)
+        self._directory = _let_positions_be_large(self._file.mkdir(directory))
         self._tensors: uproot.WritableDirectory | None = None
         self._tables: dict[str, TableInfo] = {}
 
@@ -170,7 +170,7 @@ class ModelWriter:
     def _write_clusters(self, name: str, clusters: Iterable[dict[str, Column]]) -> None:
         self._file.compression = self._compression
         if self._tensors is None:
-            self._tensors = self._directory.mkdir(TENSORS)
+            self._tensors = _let_positions_be_large(self._directory.mkdir(TENSORS))
         ntuple, n_rows, digests = None, 0, []
         for columns in clusters:
             array = _to_awkward(columns)
@@ -180,6 +180,23 @@ class ModelWriter:
             n_rows += len(array)
             digests.append(xxhash.xxh64(_bytes(columns["values"].values)).hexdigest())
         self._tables[name] = TableInfo(n_rows=n_rows, digests=tuple(digests))
+
+
+def _let_positions_be_large(directory: uproot.WritableDirectory) -> uproot.WritableDirectory:
+    """Let RNTuples be made in a directory beyond 2 GiB of a file.
+
+    Uproot asks for keys with positions of 4 bytes for them, wherever they are; left to itself, it
+    chooses what fits.
+    """
+    cascading = directory._cascading  # noqa: SLF001  (no public way)
+    add_object = cascading.add_object
+
+    def add(*arguments: Any, **options: Any) -> Any:
+        options.pop("big", None)
+        return add_object(*arguments, **options)
+
+    cascading.add_object = add
+    return directory
 
 
 def add_streamer_info(record: tuple[int, bytes] | None) -> bytes | None:

@@ -1,7 +1,7 @@
 """Changes to a ROOT file in place, each of which happens at once or not at all.
 
 What is new goes where nothing is: into free segments, or behind the end of the file. No byte that
-something points to is touched. Then three short writes, each within one record, change the file:
+something points to is touched. Then a few short writes, one after the other, change the file:
 
 1. the header, to a longer end and to new lists of free segments and streamer infos,
 2. the record of one directory, to its new key list: here the change happens,
@@ -18,6 +18,7 @@ import io
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from types import TracebackType
 from typing import Final
@@ -45,8 +46,8 @@ LOCK_SECONDS: Final = 60.0
 """How long to wait for another writer of the same file."""
 
 _RETRY_SECONDS: Final = 0.02
-_KEYS_NBYTES: Final = 1 << 10  # room in the window's top directory, for one key of any name
-_HEAD_NBYTES: Final = 1 << 11  # a region begins behind the head of the window
+_ROOM: Final = 1 << 10  # in the head of a window, for one key of any name, and a streamer info
+_HEAD_NBYTES: Final = 2560  # a region begins behind the head of the window
 _MOST_GAP: Final = BIG  # ROOT's marks of free segments tell no longer ones
 
 _BLOB_KEYS: Final = (34, 42)  # lengths of the keys of RNTuples' pages, small and big
@@ -75,7 +76,7 @@ class Window(io.RawIOBase):
         """
         super().__init__()
         self.start = start
-        head, free = empty_parts("window.root", seek_free=start, keys_nbytes=_KEYS_NBYTES)
+        head, free = empty_parts("window.root", seek_free=start, room=_ROOM)
         self._head = bytearray(head)
         self._file = file
         self._limit = limit
@@ -144,6 +145,11 @@ class Window(io.RawIOBase):
         self._file.seek(position)
         return self._file.read(stop - position)
 
+    @property
+    def nbytes(self) -> int:
+        """How long the region is."""
+        return self._content()[1].end - self.start
+
     def written(self) -> tuple[Key, FreeList]:
         """Complete the region.
 
@@ -154,6 +160,15 @@ class Window(io.RawIOBase):
             NoRoomError: It is longer than it may be.
             FormatError: Not one object was added.
         """
+        key, free = self._content()
+        if free.end > self._limit:
+            raise NoRoomError
+        if self._region is not None:
+            _write(self._file, self._region[: free.end - self.start], self.start)
+            self._region = None
+        return key, free
+
+    def _content(self) -> tuple[Key, FreeList]:
         header = Header.parse(bytes(self._head))
         top = _Place.top(self, header)
         if len(top.keys.keys) != 1:
@@ -163,11 +178,6 @@ class Window(io.RawIOBase):
         free = FreeList.parse(record[Key.parse(record).length :], header)
         own = [(header.seek_free, header.nbytes_free), (header.seek_info, header.nbytes_info)]
         free = free.release((seek, seek + n) for seek, n in own if seek >= self.start)
-        if free.end > self._limit:
-            raise NoRoomError
-        if self._region is not None:
-            _write(self._file, self._region[: free.end - self.start], self.start)
-            self._region = None
         inner = tuple(s for s in free.segments if s[0] >= self.start)
         return top.keys.keys[0], FreeList(inner, free.end)
 
@@ -312,7 +322,7 @@ class RootEdit:
         self._abandoned = [(self._header.seek_free, self._header.seek_free + len(record))]
         self._left_behind: list[tuple[int, int]] = []
         self._patches: list[Patch] = []  # of bytes that nothing points to
-        self._switches: list[Patch] = []  # the three writes
+        self._switches: list[Patch] = []  # the writes that change the file, in order
         self._before_patches: list[Patch] = []
         self._window_starts: set[int] = set()
         self._begun = False
@@ -350,22 +360,35 @@ class RootEdit:
 
     # --- what is new ---------------------------------------------------------------------------
 
-    def windows(self, nbytes: int, *, in_memory: bool) -> Iterable[Window]:
-        """Yield places for what is new: the longest free segment, if it may do, and the file's end.
+    def window_at_end(self, *, in_memory: bool) -> Window:
+        """Return a place for what is new: behind the end of the file.
+
+        Args:
+            in_memory: See `Window`.
+        """
+        start = max(self._free.end, _HEAD_NBYTES)
+        return Window(self._file, start, 1 << 62, in_memory=in_memory)
+
+    def window_inside(self, nbytes: int, *, in_memory: bool) -> Window | None:
+        """Return a place for what is new: the shortest free segment that has so many bytes.
 
         Args:
             nbytes: What it is expected to need.
             in_memory: See `Window`.
+
+        Returns:
+            The place, or None if there is no such segment.
         """
-        longest = max(self._free.segments, key=lambda s: s[1] - s[0], default=(0, 0))
-        first = max(longest[0], _HEAD_NBYTES)
-        highest = max(longest[1], self._place.record.seek_directory)
-        if longest[1] - first >= nbytes and highest < BIG:  # so that all positions are small
-            # Of a long segment the mark will do: nobody reads what is behind it.
-            self._keep(first, longest[1] - first if in_memory else 4)
-            yield Window(self._file, first, longest[1], in_memory=in_memory)
-        start = max(self._free.end, _HEAD_NBYTES)
-        yield Window(self._file, start, 1 << 62, in_memory=in_memory)
+        if self._place.record.seek_directory >= BIG:
+            return None  # what is new would need large positions here
+        usable = [(max(a, _HEAD_NBYTES), b) for a, b in self._free.segments if b < BIG]
+        fitting = [s for s in usable if s[1] - s[0] >= nbytes]
+        if not fitting:
+            return None
+        start, stop = min(fitting, key=lambda s: s[1] - s[0])
+        # Of a long segment the mark will do: nobody reads what is behind it.
+        self._keep(start, stop - start if in_memory else 4)
+        return Window(self._file, start, stop, in_memory=in_memory)
 
     def insert(self, window: Window) -> None:
         """Take over what was written into a window, in the place of what has its name.
@@ -413,18 +436,36 @@ class RootEdit:
         return found
 
     def with_keys(self, blobs: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-        """Return parts of the file, each with the ``RBlob`` key before it, if it has one."""
-        return [(self._start_of_blob(start, stop), stop) for start, stop in blobs]
+        """Return parts of the file, each with the ``RBlob`` key before it, if it has one.
+
+        Those of empty pages, which uproot writes and nothing names, go with what is before them.
+        """
+        return [
+            (self._start_of_blob(start, stop), self._end_of_empty(stop)) for start, stop in blobs
+        ]
+
+    def _end_of_empty(self, position: int) -> int:
+        key = self._blob_key(position)
+        while key and key.nbytes == key.length:
+            position += key.nbytes
+            key = self._blob_key(position)
+        return position
+
+    def _blob_key(self, position: int) -> Key | None:
+        """Return the ``RBlob`` key at a position, if there is one."""
+        for length in _BLOB_KEYS:
+            with suppress(FormatError):
+                key = Key.parse(_read(self._file, position, length))
+                if key.class_name == b"RBlob" and key.seek_key == position:
+                    return key
+        return None
 
     def _start_of_blob(self, start: int, stop: int) -> int:
         for length in _BLOB_KEYS:
             position = max(start - length, 0)
-            try:
-                key = Key.parse(_read(self._file, position, length))
-            except FormatError:
-                continue
-            if key.class_name == b"RBlob" and key.seek_key == position:
-                return position if position + key.nbytes == stop else start
+            key = self._blob_key(position)
+            if key and key.length == length and position + key.nbytes == stop:
+                return position
         return start
 
     def release(self, segments: Iterable[tuple[int, int]]) -> None:
@@ -475,13 +516,9 @@ class RootEdit:
         if record.seek_keys:
             self._left_behind.append((record.seek_keys, record.seek_keys + record.nbytes_keys))
         nbytes = len(self._patches[-1][1])
-        record = replace(record, seek_keys=position, nbytes_keys=nbytes, modified=now())
+        turn = record.to_key_list(position, nbytes)
         first, last, self._after = self._place_free_lists()
-        self._switches = [
-            (0, first.to_bytes()),
-            (record.position, record.to_bytes()),
-            (0, last.to_bytes()),
-        ]
+        self._switches = [(0, first.to_bytes()), *turn, (0, last.to_bytes())]
         for at, data in self._patches:
             self._keep(at, len(data))
             _write(self._file, data, at)
@@ -504,6 +541,8 @@ class RootEdit:
         for start, stop in self._after.segments:
             if (start, stop) in self._before.segments and start not in written:
                 continue  # it has its mark
+            if stop - start < 4:
+                continue  # no room for one
             # For those who walk from record to record: TFile::Map, and TFile::Recover, which ROOT
             # calls by itself where the top directory is empty, and which brings back what it finds.
             mark = -min(stop - start, _MOST_GAP)

@@ -277,6 +277,33 @@ class Directory:
             raise FormatError("the record of a directory has no room for large positions")
         return data + self.rest
 
+    def to_key_list(self, seek_keys: int, nbytes_keys: int) -> list[tuple[int, bytes]]:
+        """Return the writes, a position and bytes each, that turn the record to another key list.
+
+        Each changes one number, so that a write is never cut short: only where it crosses the
+        border of two pages of memory could that happen to one that is killed. In between the
+        record gives the length of the longer list, which does not harm the shorter.
+
+        Raises:
+            FormatError: See `to_bytes`.
+        """
+        data = self.to_bytes()
+        changed = replace(self, seek_keys=seek_keys, nbytes_keys=nbytes_keys, modified=now())
+        new = changed.to_bytes()
+        if len(new) != len(data):
+            return [(self.position, new)]  # positions become large
+        layout = _BIG_DIRECTORY if len(data) > _SMALL_DIRECTORY.size + len(self.rest) else None
+        seek = (layout or _SMALL_DIRECTORY).size
+        fields = {
+            "modified": (6, 10),
+            "nbytes": (10, 14),
+            "seek": (seek - (8 if layout else 4), seek),
+        }
+        grows = nbytes_keys > self.nbytes_keys
+        order = ("nbytes", "seek", "modified") if grows else ("seek", "nbytes", "modified")
+        bounds = [fields[name] for name in order]
+        return [(self.position + a, new[a:b]) for a, b in bounds if new[a:b] != data[a:b]]
+
 
 _SMALL_DIRECTORY: Final = struct.Struct(">hIIiiIII")
 _BIG_DIRECTORY: Final = struct.Struct(">hIIiiQQQ")
@@ -398,9 +425,9 @@ class FreeList:
         return FreeList(tuple(part for part in left if part[0] < part[1]), self.end)
 
     def allocate(self, nbytes: int) -> tuple[int, FreeList]:
-        """Take so many bytes from the shortest segment that has them, or behind the end."""
-        fitting = [s for s in self.segments if s[1] - s[0] >= nbytes]
-        start, _ = min(fitting, key=lambda s: s[1] - s[0], default=(self.end, 0))
+        """Take so many bytes from the first segment that has them, or behind the end."""
+        fitting = (start for start, stop in self.segments if stop - start >= nbytes)
+        start = next(fitting, self.end)
         return start, self.take(start, start + nbytes)
 
 
@@ -435,13 +462,14 @@ def empty_file(name: str) -> bytes:
     return b"".join(empty_parts(name))
 
 
-def empty_parts(name: str, *, seek_free: int = 0, keys_nbytes: int = 0) -> tuple[bytes, bytes]:
+def empty_parts(name: str, *, seek_free: int = 0, room: int = 0) -> tuple[bytes, bytes]:
     """Return a ROOT file that holds nothing, and at its end the list of free segments.
 
     Args:
         name: Its name, which ROOT keeps in it.
         seek_free: Where the list will be, if not right behind the rest.
-        keys_nbytes: Room for keys in the key list of its top directory.
+        room: Bytes kept free in the list of streamer infos, and in that of the top directory's
+            keys, so that they need not move when something is added.
     """
     text = name.encode(errors="surrogateescape")[-255:]
     key = Key(
@@ -476,9 +504,9 @@ def empty_parts(name: str, *, seek_free: int = 0, keys_nbytes: int = 0) -> tuple
         inner, class_name=b"TList", name=b"StreamerInfo", title=b"Doubly linked list"
     )
     seek_info = top.position + top.room
-    infos = info_key.before(object_list(b"", 0), seek_info)
+    infos = info_key.before(object_list(b"", 0) + bytes(room), seek_info)
     top = replace(top, seek_keys=seek_info + len(infos))
-    keys = inner.before(bytes(4 + keys_nbytes), top.seek_keys)
+    keys = inner.before(bytes(4 + room), top.seek_keys)
     top = replace(top, nbytes_keys=len(keys))
     record = key.before(names + top.to_bytes() + bytes(_RESERVED), _BEGIN)
     seek_free = seek_free or top.seek_keys + len(keys)

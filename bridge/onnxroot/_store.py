@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from enum import Enum, auto
 from pathlib import Path
 
 from onnxroot._address import Address
 from onnxroot._rntuple_read import RootFile
 from onnxroot._rntuple_write import ModelWriter, add_streamer_info
-from onnxroot._root_edit import NoRoomError, RootEdit, lock_file
+from onnxroot._root_edit import NoRoomError, RootEdit, Window, lock_file
 from onnxroot._root_records import empty_file
 from onnxroot._spec import MANIFEST, TENSORS
 from onnxroot._stored import StoredModel
@@ -24,7 +25,6 @@ from onnxroot.errors import (
 __all__ = ["check_destination", "copy", "directory_in", "put", "remove"]
 
 _SMALL_NBYTES = 1 << 23  # models that are put together in memory
-_LEAST_NBYTES = 1 << 14  # no model takes less
 _KEPT_NBYTES = 1 << 18  # room for the manifest and the metadata of RNTuples
 
 Write = Callable[[ModelWriter], None]
@@ -116,23 +116,36 @@ def _put_into(
     with RootEdit(path, address.directory, timeout=timeout, durable=in_place) as edit:
         if in_place and check_destination(address, replace=replace) is Destination.REPLACE:
             edit.release(_left_behind(edit, address))
+
+        def fill(window: Window) -> Window:
+            with ModelWriter(window, edit.inner, compression=compression) as writer:
+                write(writer)
+            return window
+
         small = nbytes < _SMALL_NBYTES
-        # A small one is tried where it might just fit: to try again costs little.
-        needed = max(nbytes, _LEAST_NBYTES) if small else nbytes + _KEPT_NBYTES
-        for window in edit.windows(needed, in_memory=small):
-            try:
-                with ModelWriter(window, edit.inner, compression=compression) as writer:
-                    write(writer)
-                edit.insert(window)
-                break
-            except NoRoomError:
-                continue
+        edit.insert(_fill_small(edit, fill) if small else _fill_large(edit, fill, nbytes))
         infos = add_streamer_info(edit.streamer_infos())
         if infos is not None:
             edit.replace_streamer_infos(infos)
         with RootFile(path, patches=edit.stage()) as file:
             prove(file)
         edit.commit()
+
+
+def _fill_small(edit: RootEdit, fill: Callable[[Window], Window]) -> Window:
+    """Put a model together in memory; if it would fit into the file, once more for that place."""
+    window = fill(edit.window_at_end(in_memory=True))
+    inside = edit.window_inside(window.nbytes, in_memory=True)
+    return fill(inside) if inside else window
+
+
+def _fill_large(edit: RootEdit, fill: Callable[[Window], Window], nbytes: int) -> Window:
+    """Write a model where it should fit, or behind the end of the file."""
+    inside = edit.window_inside(nbytes + _KEPT_NBYTES, in_memory=False)
+    if inside:
+        with suppress(NoRoomError):
+            return fill(inside)
+    return fill(edit.window_at_end(in_memory=False))
 
 
 def remove(address: Address, *, timeout: float) -> None:
