@@ -413,6 +413,12 @@ class RootEdit:
         """Remove what was asked for."""
         self._place.keys = self._place.keys.without(self._name)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether the file is to hold nothing at all."""
+        is_top = self._place.record.seek_directory == self._header.begin
+        return is_top and not self._place.keys.keys
+
     def records(self) -> list[tuple[int, int]]:
         """Return the parts of the file that hold what is to be removed, and all below it.
 
