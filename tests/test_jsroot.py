@@ -4,6 +4,7 @@ import json
 import shutil
 import struct
 import subprocess
+from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,6 +12,9 @@ import pytest
 import uproot
 
 import onnxroot
+from tests.test_root import run_root
+from tests.test_root_update import CREATE
+from tests.test_update import add_objects
 
 pytestmark = [
     pytest.mark.root,
@@ -48,19 +52,8 @@ def test_every_metadata_table_reads_the_same(folder, tmp_path, capsys):
             columns = opened[name].keys()
             arrays = [as_javascript(opened[name][column].array()) for column in columns]
             expected[name] = columns, [list(row) for row in zip(*arrays, strict=True)]
-    tables = folder / "tables.json"
-    tables.write_text(json.dumps([[name, columns] for name, (columns, _) in expected.items()]))
-    done = subprocess.run(
-        ["node", "dump.mjs", str(path), str(tables)],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        timeout=600,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    found = dict(zip(names, json.loads(done.stdout), strict=True))
+    tables = [[name, columns] for name, (columns, _) in expected.items()]
+    found = dict(zip(names, dump(folder, path, tables), strict=True))
     differing = [
         f"{name}.{column} row {i}: {got!r}, expected {wanted!r}"
         for name, (columns, rows) in expected.items()
@@ -71,6 +64,47 @@ def test_every_metadata_table_reads_the_same(folder, tmp_path, capsys):
     assert not differing, "\n".join(differing[:20])
     with capsys.disabled():
         print(f"\nJSROOT reads {len(names)} tables of {len(GOLDEN)} golden models as uproot does")
+
+
+@pytest.mark.parametrize("writer", ["uproot", "ROOT"])
+def test_models_beside_histograms(writer, folder, tmp_path):
+    """What the file says of its other classes stays, or JSROOT could not read them."""
+    path = tmp_path / "analysis.root"
+    if writer == "uproot":
+        add_objects(path)
+        histogram = "plots/inner/histogram"
+    elif find_spec("ROOT"):
+        run_root("-c", CREATE, path)
+        histogram = "before"
+    else:
+        pytest.skip("ROOT is not installed: it has no wheel for this Python")
+    with uproot.open(path) as opened:
+        bins = opened[histogram].values(flow=True).tolist()
+    for name in ("models/a", "models/b"):
+        onnxroot.write(GOLDEN[0], f"{path}:{name}")
+    onnxroot.write(GOLDEN[0], f"{path}:models/a", replace=True)
+    tables = [[histogram, None], ["models/a/NodeProto", ["op_type"]]]
+    found, rows = dump(folder, path, tables)
+    assert found == bins
+    with uproot.open(path) as opened:
+        expected = opened["models/a/NodeProto"].arrays()["op_type"].to_list()
+    assert [row[0] for row in rows] == expected
+
+
+def dump(folder, path, tables):
+    """Return the rows of tables as JSROOT reads them."""
+    (folder / "tables.json").write_text(json.dumps(tables))
+    done = subprocess.run(
+        ["node", "dump.mjs", str(path), "tables.json"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return json.loads(done.stdout)
 
 
 def as_javascript(array):

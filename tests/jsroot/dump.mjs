@@ -1,5 +1,6 @@
 // Print every table of a ROOT file as JSROOT reads it; run by test_jsroot.py.
 // Usage: dump.mjs FILE TABLES.json: a list of [table, [column, ...]]. Prints a list of rows each.
+// A histogram is listed as [name, null]; its bins are printed.
 import { readFileSync } from 'node:fs';
 import { openFile } from 'jsroot';
 import { rntupleProcess } from 'jsroot/rntuple';
@@ -30,6 +31,10 @@ const opened = await openFile(file);
 const found = [];
 for (const [table, columns] of JSON.parse(readFileSync(tables))) {
   const ntuple = await opened.readObject(table);
+  if (columns === null) {
+    found.push(ntuple.fArray);
+    continue;
+  }
   const selector = new Rows(columns);
   await rntupleProcess(ntuple, selector);
   found.push(selector.rows);
