@@ -11,7 +11,7 @@ import xxhash
 
 import onnxroot
 from onnxroot._envelopes import Header, parse_footer, parse_header, parse_page_list
-from onnxroot._rntuple_read import _Layout
+from onnxroot._page_map import PageMap
 from onnxroot.errors import FormatError
 from tests.samples import golden, linear_model
 
@@ -35,15 +35,15 @@ def with_checksum(envelope: bytes) -> bytes:
 def envelopes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     """Return the envelopes of a stored model."""
     found: list[bytes] = []
-    read = _Layout._envelope
+    read = PageMap._envelope
 
-    def note(self: _Layout, *arguments: int) -> bytes:
+    def note(self: PageMap, *arguments: int) -> bytes:
         found.append(read(self, *arguments))
         return found[-1]
 
     onnxroot.write(linear_model(), tmp_path / "m.root")
     with monkeypatch.context() as patch, onnxroot.open(tmp_path / "m.root") as model:
-        patch.setattr(_Layout, "_envelope", note)
+        patch.setattr(PageMap, "_envelope", note)
         model.to_bytes()
     return found
 
@@ -100,16 +100,16 @@ def test_models_with_such_envelopes(
     """Read whole models so: their bytes are right, or an error of ours says that they are not."""
     onnxroot.write(golden(name), tmp_path / "m.root")
     generator = random.Random(kind)
-    read = _Layout._envelope
+    read = PageMap._envelope
 
-    def damage(self: _Layout, *arguments: int) -> bytes:
+    def damage(self: PageMap, *arguments: int) -> bytes:
         envelope = bytearray(read(self, *arguments))
         if kind_of(envelope) == kind and generator.randrange(8) == 0:
             position = generator.randrange(8, len(envelope) - 8)
             envelope[position] ^= 1 << generator.randrange(8)
         return with_checksum(bytes(envelope))
 
-    monkeypatch.setattr(_Layout, "_envelope", damage)
+    monkeypatch.setattr(PageMap, "_envelope", damage)
     outcomes = Counter(outcome(tmp_path / "m.root") for _ in range(60))
     assert outcomes[golden(name).read_bytes()] > 0
     assert outcomes[FormatError] > 0

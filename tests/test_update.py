@@ -16,15 +16,9 @@ import uproot
 
 import onnxroot
 from onnxroot._root_edit import RootEdit, lock_file
-from onnxroot._root_records import (
-    BIG,
-    Directory,
-    FreeList,
-    Header,
-    Key,
-    KeyList,
-    empty_file,
-)
+from onnxroot._root_empty import empty_file
+from onnxroot._root_free import FreeList
+from onnxroot._root_records import BIG, Directory, Header, Key, KeyList
 from tests.samples import files_in, golden, graph_model, raw_tensor
 
 HERE = Path(__file__).parent

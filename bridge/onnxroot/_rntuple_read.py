@@ -5,7 +5,6 @@ Whatever uproot makes of a damaged file, the callers see `FormatError` or `Integ
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,8 +16,8 @@ import numpy.typing as npt
 import uproot
 import xxhash
 
-from onnxroot._envelopes import Header, Page, parse_footer, parse_header, parse_page_list
 from onnxroot._manifest import TableInfo
+from onnxroot._page_map import PageMap
 from onnxroot._spec import (
     FORMAT,
     MANIFEST,
@@ -46,12 +45,6 @@ _PLAIN = MappingProxyType(
         0x0D: "<f8",
         0x0F: "<i8",
     }
-)
-_ANCHOR = struct.Struct(">4H7Q")
-_ANCHOR_MEMBERS = (
-    *(f"fVersion{part}" for part in ("Epoch", "Major", "Minor", "Patch")),
-    *(f"f{part}{name}" for name in ("Header", "Footer") for part in ("Seek", "NBytes", "Len")),
-    "fMaxKeySize",
 )
 _MERGED = (
     "the file was probably merged with hadd, of models that differ: restore it from the original"
@@ -197,7 +190,7 @@ class RootFile:
                 ntuple = self._get(directory, key)
                 if isinstance(ntuple, uproot.behaviors.RNTuple.RNTuple):
                     with _translated(key):
-                        found += _Layout(ntuple).blobs
+                        found += PageMap(ntuple).blobs
         return found
 
     def manifest(self, directory: str) -> str:
@@ -280,54 +273,6 @@ def _patched(patches: Sequence[tuple[int, bytes]]) -> type:
     return Patched
 
 
-class _Layout:
-    """Where an RNTuple has what, from the envelopes that its anchor points to.
-
-    Attributes:
-        types: Code of each column's type.
-        columns: By field, the numbers of its columns.
-        clusters: For each cluster and column, the pages.
-        n_rows: Number of entries.
-        blobs: Position and length of every envelope and page in the file.
-    """
-
-    def __init__(self, ntuple: Any) -> None:
-        self._ntuple = ntuple
-        self.blobs: list[tuple[int, int]] = []
-        member = ntuple.member
-        anchor = _ANCHOR.pack(*map(member, _ANCHOR_MEMBERS))
-        if xxhash.xxh3_64_intdigest(anchor) != ntuple._anchor_checksum:  # noqa: SLF001
-            raise FormatError("the checksum of its anchor is wrong")  # uproot's is an assert
-        if not member("fSeekHeader"):
-            raise FormatError(
-                "is empty, as hadd leaves an RNTuple that is in a directory: the file was probably "
-                "merged with hadd; copy the model from the original with onnxroot cp"
-            )
-        header = parse_header(
-            self._envelope(member("fSeekHeader"), member("fNBytesHeader"), member("fLenHeader"))
-        )
-        groups = parse_footer(
-            self._envelope(member("fSeekFooter"), member("fNBytesFooter"), member("fLenFooter")),
-            header,
-        )
-        self.types = [column.type for column in header.columns]
-        self.columns = _physical_columns(header)
-        self.clusters: list[list[list[Page]]] = []
-        self.n_rows = 0
-        for group in groups:
-            entries, clusters = parse_page_list(self._envelope(*group))
-            self.n_rows += sum(entries)
-            self.clusters += clusters
-        pages = (page for cluster in self.clusters for column in cluster for page in column)
-        self.blobs += [(page.offset, page.num_bytes) for page in pages]
-
-    def _envelope(self, offset: int, nbytes: int, length: int) -> bytes:
-        """Read a piece of the file, and decompress it if it has another length than it should."""
-        self.blobs.append((offset, nbytes))
-        chunk, _ = self._ntuple.read_locator(Page(0, offset, nbytes), length)
-        return bytes(memoryview(chunk.raw_data))
-
-
 class TableReader:
     """One RNTuple of a model.
 
@@ -355,12 +300,12 @@ class TableReader:
         self._info = info
         self._ntuple = ntuple
         try:
-            layout = _Layout(ntuple)
+            pages = PageMap(ntuple)
         except FormatError as error:
             damaged = "" if "hadd" in str(error) else "; the file is damaged"
             raise FormatError(f"{where}: {error}{damaged}") from error
-        self._types, self._columns = layout.types, layout.columns
-        self._clusters, self._n_rows = layout.clusters, layout.n_rows
+        self._types, self._columns = pages.types, pages.columns
+        self._clusters, self._n_rows = pages.clusters, pages.n_rows
         self.n_copies = self._check_counts()
 
     def _check_counts(self) -> int:
@@ -513,20 +458,3 @@ class TableReader:
             if len(offsets) != n + 1 or offsets[0] != 0 or np.any(np.diff(offsets) < 0):
                 raise FormatError(f"{self.where}: column {name} has wrong offsets")
             n = int(offsets[-1])
-
-
-def _physical_columns(header: Header) -> dict[str, list[int]]:
-    """Return the numbers of the columns behind each top-level field, outermost first."""
-    top: dict[str, list[int]] = {}
-    owner: list[str] = []
-    for number, field in enumerate(header.fields):
-        if field.parent > number:
-            raise FormatError(f"field {field.name} stands before the one it belongs to")
-        name = field.name if field.parent == number else owner[field.parent]
-        owner.append(name)
-        top.setdefault(name, [])
-    for number, column in enumerate(header.columns):
-        if column.field >= len(owner):
-            raise FormatError(f"column {number} belongs to no field")
-        top[owner[column.field]].append(number)
-    return top

@@ -25,215 +25,22 @@ from typing import Final
 
 import portalocker
 
-from onnxroot._root_records import (
-    BIG,
-    Directory,
-    FreeList,
-    Header,
-    Key,
-    KeyList,
-    empty_parts,
-    now,
-)
+from onnxroot._root_free import FreeList
+from onnxroot._root_records import BIG, Header, Key, KeyList, now
+from onnxroot._root_window import HEAD_NBYTES, Place, Window, read_at, write_at
 from onnxroot.errors import FormatError, LockedError
 
-__all__ = ["LOCK_SECONDS", "NoRoomError", "Patch", "RootEdit", "Window", "lock_file"]
+__all__ = ["Patch", "RootEdit", "lock_file"]
 
 Patch = tuple[int, bytes]
 """A position in a file, and the bytes to be there."""
 
-LOCK_SECONDS: Final = 60.0
-"""How long to wait for another writer of the same file."""
-
 _RETRY_SECONDS: Final = 0.02
-_ROOM: Final = 1 << 10  # in the head of a window, for one key of any name, and a streamer info
-_HEAD_NBYTES: Final = 2560  # a region begins behind the head of the window
 _MOST_GAP: Final = BIG  # ROOT's marks of free segments tell no longer ones
 
 _BLOB_KEYS: Final = (34, 42)  # lengths of the keys of RNTuples' pages, small and big
 
 _Build = Callable[[int], bytes]  # of a record, for a position
-
-
-class NoRoomError(Exception):
-    """A free segment is too short for what is written into it."""
-
-
-class Window(io.RawIOBase):
-    """A ROOT file with an empty head of its own, whose other bytes are a region of a real file.
-
-    Whoever adds objects to it puts them into the region, with positions that hold in the real file.
-    """
-
-    def __init__(self, file: io.FileIO, start: int, limit: int, *, in_memory: bool) -> None:
-        """Begin with the head alone.
-
-        Args:
-            file: The real file, open for reading and writing.
-            start: Where the region begins.
-            limit: Where it must end.
-            in_memory: Write the region in one go, when it is complete.
-        """
-        super().__init__()
-        self.start = start
-        head, free = empty_parts("window.root", seek_free=start, room=_ROOM)
-        self._head = bytearray(head)
-        self._file = file
-        self._limit = limit
-        self._region = bytearray() if in_memory else None
-        self._position = self._end = start
-        self.write(free)  # where uproot has it too: it moves on before all that is added
-
-    def readable(self) -> bool:
-        """Return True."""
-        return True
-
-    def writable(self) -> bool:
-        """Return True."""
-        return True
-
-    def seekable(self) -> bool:
-        """Return True."""
-        return True
-
-    def tell(self) -> int:
-        """Return the position."""
-        return self._position
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Set the position."""
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._end}[whence]
-        self._position = base + offset
-        return self._position
-
-    def close(self) -> None:
-        """Stay open: the region is still to be read."""
-
-    def write(self, data: object) -> int:
-        """Write at the position.
-
-        Raises:
-            NoRoomError: The region ends too early; one in memory tells at its end.
-        """
-        view = memoryview(data).cast("B")  # type: ignore[arg-type]
-        position, stop = self._position, self._position + len(view)
-        if position < self.start:
-            if stop > len(self._head):
-                raise NoRoomError("the head of the window is too small")
-            self._head[position:stop] = view
-        elif self._region is None:
-            if stop > self._limit:
-                raise NoRoomError
-            _write(self._file, view, position)
-        else:
-            first = position - self.start
-            self._region.extend(bytes(max(first - len(self._region), 0)))
-            self._region[first : first + len(view)] = view
-        self._position = stop
-        self._end = max(self._end, stop)
-        return len(view)
-
-    def read(self, size: int = -1) -> bytes:
-        """Read from the position."""
-        position = self._position
-        stop = self._end if size < 0 else position + size
-        self._position = stop
-        if position < self.start:
-            return bytes(self._head[position:stop])
-        if self._region is not None:
-            return bytes(self._region[position - self.start : stop - self.start])
-        self._file.seek(position)
-        return self._file.read(stop - position)
-
-    @property
-    def nbytes(self) -> int:
-        """How long the region is."""
-        return self._content()[1].end - self.start
-
-    def written(self) -> tuple[Key, FreeList]:
-        """Complete the region.
-
-        Returns:
-            The key of what was added, and the region's free segments and end.
-
-        Raises:
-            NoRoomError: It is longer than it may be.
-            FormatError: Not one object was added.
-        """
-        key, free = self._content()
-        if free.end > self._limit:
-            raise NoRoomError
-        if self._region is not None:
-            _write(self._file, self._region[: free.end - self.start], self.start)
-            self._region = None
-        return key, free
-
-    def _content(self) -> tuple[Key, FreeList]:
-        header = Header.parse(bytes(self._head))
-        top = _Place.top(self, header)
-        if len(top.keys.keys) != 1:
-            raise FormatError(f"expected one new key, found {len(top.keys.keys)}")
-        self.seek(header.seek_free)
-        record = self.read(header.nbytes_free)
-        free = FreeList.parse(record[Key.parse(record).length :], header)
-        own = [(header.seek_free, header.nbytes_free), (header.seek_info, header.nbytes_info)]
-        free = free.release((seek, seek + n) for seek, n in own if seek >= self.start)
-        inner = tuple(s for s in free.segments if s[0] >= self.start)
-        return top.keys.keys[0], FreeList(inner, free.end)
-
-
-class _Place:
-    """A directory: its own key, its record and its key list."""
-
-    def __init__(self, key: Key, record: Directory, keys: KeyList) -> None:
-        self.key = key
-        self.record = record
-        self.keys = keys
-
-    @classmethod
-    def top(cls, file: Window | io.FileIO, header: Header) -> _Place:
-        """Return the top directory."""
-        key = Key.parse(_read(file, header.begin, header.nbytes_name))
-        position = header.begin + header.nbytes_name
-        return cls._at(file, key, position, header.begin + key.nbytes - position)
-
-    @classmethod
-    def of(cls, file: Window | io.FileIO, key: Key) -> _Place:
-        """Return the directory of a key."""
-        return cls._at(file, key, key.seek_key + key.length, key.nbytes - key.length)
-
-    @classmethod
-    def _at(cls, file: Window | io.FileIO, key: Key, position: int, room: int) -> _Place:
-        record = Directory.parse(_read(file, position, min(max(room, 0), 1 << 10)), position)
-        if record.seek_keys:
-            keys = KeyList.parse(_read(file, record.seek_keys, record.nbytes_keys))
-        else:
-            own = replace(key, cycle=1, seek_directory=record.seek_directory)
-            keys = KeyList(own, ())
-        return cls(key, record, keys)
-
-
-def _read(file: Window | io.FileIO, position: int, nbytes: int) -> bytes:
-    """Read a record.
-
-    Raises:
-        FormatError: The file ends too early.
-    """
-    end = file.seek(0, os.SEEK_END)
-    if nbytes < 0 or position + nbytes > end:
-        raise FormatError(
-            f"a record of {nbytes} bytes at {position} passes the end at {end}; the file is damaged"
-        )
-    file.seek(position)
-    return file.read(nbytes)
-
-
-def _write(file: io.FileIO, data: bytes | bytearray | memoryview, position: int) -> None:
-    """Write all of the data at a position."""
-    file.seek(position)
-    view = memoryview(data)
-    while view:
-        view = view[file.write(view) :]
 
 
 def lock_file(path: str, timeout: float) -> io.FileIO:
@@ -275,9 +82,7 @@ class RootEdit:
     not meet: ROOT itself locks no files, and must not write at the same time.
     """
 
-    def __init__(
-        self, path: str, directory: str, *, timeout: float = LOCK_SECONDS, durable: bool = True
-    ) -> None:
+    def __init__(self, path: str, directory: str, *, timeout: float, durable: bool = True) -> None:
         """Open and lock the file, and find the directory that is to change.
 
         Args:
@@ -305,7 +110,7 @@ class RootEdit:
 
     def _open(self, directory: str) -> None:
         self._nbytes = self._file.seek(0, os.SEEK_END)
-        self._header = Header.parse(_read(self._file, 0, min(self._nbytes, 100)))
+        self._header = Header.parse(read_at(self._file, 0, min(self._nbytes, 100)))
         if self._header.end > self._nbytes:
             raise FormatError(
                 f"has {self._nbytes} bytes, its header says {self._header.end}; it is cut"
@@ -315,7 +120,7 @@ class RootEdit:
                 "the program that wrote it did not close it; open it once for update with ROOT, "
                 "which recovers what it can"
             )
-        record = _read(self._file, self._header.seek_free, self._header.nbytes_free)
+        record = read_at(self._file, self._header.seek_free, self._header.nbytes_free)
         self._free_key = Key.parse(record)
         self._before = FreeList.parse(record[self._free_key.length :], self._header)
         self._free = self._before
@@ -327,12 +132,12 @@ class RootEdit:
         self._window_starts: set[int] = set()
         self._begun = False
         parts = [os.fsencode(part) for part in directory.split("/")]
-        self._place = _Place.top(self._file, self._header)
+        self._place = Place.top(self._file, self._header)
         for part in parts[:-1]:
             key = self._place.keys.find(part)
             if key is None or not key.is_directory:
                 break
-            self._place = _Place.of(self._file, key)
+            self._place = Place.of(self._file, key)
             parts = parts[1:]
         self._name = parts[0]
         self._info: Key | None = None
@@ -352,7 +157,7 @@ class RootEdit:
         try:
             if not self._begun:
                 for position, data in reversed(self._before_patches):
-                    _write(self._file, data, position)
+                    write_at(self._file, data, position)
                 if self._file.seek(0, os.SEEK_END) > self._nbytes:
                     self._file.truncate(self._nbytes)
         finally:
@@ -366,7 +171,7 @@ class RootEdit:
         Args:
             in_memory: See `Window`.
         """
-        start = max(self._free.end, _HEAD_NBYTES)
+        start = max(self._free.end, HEAD_NBYTES)
         return Window(self._file, start, 1 << 62, in_memory=in_memory)
 
     def window_inside(self, nbytes: int, *, in_memory: bool) -> Window | None:
@@ -379,10 +184,14 @@ class RootEdit:
         Returns:
             The place, or None if there is no such segment.
         """
-        if self._place.record.seek_directory >= BIG:
-            return None  # what is new would need large positions here
-        usable = [(max(a, _HEAD_NBYTES), b) for a, b in self._free.segments if b < BIG]
-        fitting = [s for s in usable if s[1] - s[0] >= nbytes]
+        # With small positions, or with large ones: uproot takes the border for neither.
+        small = self._place.record.seek_directory < BIG
+        bounded = [(max(a, HEAD_NBYTES), b) for a, b in self._free.segments]
+        fitting = [
+            (start, stop)
+            for start, stop in bounded
+            if stop - start >= nbytes and ((stop < BIG and small) or start >= BIG)
+        ]
         if not fitting:
             return None
         start, stop = min(fitting, key=lambda s: s[1] - s[0])
@@ -401,7 +210,7 @@ class RootEdit:
         self._window_starts.add(window.start)
         self._free = self._free.take(window.start, region.end).release(region.segments)
         here = self._place.record.seek_directory
-        found = _Place.of(self._file, key)
+        found = Place.of(self._file, key)
         key = replace(key, seek_directory=here, cycle=1)
         self._patches.append((key.seek_key, key.to_bytes()))
         record = replace(found.record, seek_parent=here)
@@ -435,7 +244,7 @@ class RootEdit:
             seen.add(key.seek_key)
             found.append((key.seek_key, key.seek_key + key.nbytes))
             if key.is_directory:
-                place = _Place.of(self._file, key)
+                place = Place.of(self._file, key)
                 record = place.record
                 found.append((record.seek_keys, record.seek_keys + record.nbytes_keys))
                 pending += place.keys.keys
@@ -461,7 +270,7 @@ class RootEdit:
         """Return the ``RBlob`` key at a position, if there is one."""
         for length in _BLOB_KEYS:
             with suppress(FormatError):
-                key = Key.parse(_read(self._file, position, length))
+                key = Key.parse(read_at(self._file, position, length))
                 if key.class_name == b"RBlob" and key.seek_key == position:
                     return key
         return None
@@ -486,7 +295,7 @@ class RootEdit:
         """
         if not self._header.seek_info:
             return None
-        record = _read(self._file, self._header.seek_info, self._header.nbytes_info)
+        record = read_at(self._file, self._header.seek_info, self._header.nbytes_info)
         key = Key.parse(record)
         return key.object_nbytes, record[key.length :]
 
@@ -527,7 +336,7 @@ class RootEdit:
         self._switches = [(0, first.to_bytes()), *turn, (0, last.to_bytes())]
         for at, data in self._patches:
             self._keep(at, len(data))
-            _write(self._file, data, at)
+            write_at(self._file, data, at)
         if self._file.seek(0, os.SEEK_END) < first.end:
             self._file.truncate(first.end)
         self._sync()
@@ -541,7 +350,7 @@ class RootEdit:
         """
         for position, data in self._switches:
             self._begun = True
-            _write(self._file, data, position)
+            write_at(self._file, data, position)
             self._sync()
         written = {at for at, _ in self._patches} | self._window_starts
         for start, stop in self._after.segments:
@@ -552,7 +361,7 @@ class RootEdit:
             # For those who walk from record to record: TFile::Map, and TFile::Recover, which ROOT
             # calls by itself where the top directory is empty, and which brings back what it finds.
             mark = -min(stop - start, _MOST_GAP)
-            _write(self._file, mark.to_bytes(4, "big", signed=True), start)
+            write_at(self._file, mark.to_bytes(4, "big", signed=True), start)
         if self._file.seek(0, os.SEEK_END) > self._after.end:
             self._file.truncate(self._after.end)
         self._sync()
@@ -561,7 +370,7 @@ class RootEdit:
         """Remember bytes that are about to be overwritten."""
         kept = min(nbytes, self._nbytes - position)
         if kept > 0:
-            self._before_patches.append((position, _read(self._file, position, kept)))
+            self._before_patches.append((position, read_at(self._file, position, kept)))
 
     def _allocate(self, build: _Build) -> int:
         """Find a place for a record, which may depend on it; return its position."""

@@ -1,4 +1,4 @@
-"""The records of a ROOT file that are no objects: header, directories, keys, free segments.
+"""The records of a ROOT file that are no objects: header, directories, keys.
 
 A ROOT file is a tree of directories. A directory's *record*, some dozens of bytes that stay where
 they are, points to its *key list*, and that to the objects. Whoever writes new objects and a new
@@ -13,8 +13,6 @@ Source: ROOT's reference of its file format, ``io/doc/TFile`` in ROOT's reposito
 from __future__ import annotations
 
 import struct
-import uuid
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
@@ -23,15 +21,13 @@ from onnxroot.errors import FormatError
 
 __all__ = [
     "BIG",
+    "LEAST_KEY",
     "Directory",
-    "FreeList",
     "Header",
     "Key",
     "KeyList",
-    "empty_file",
-    "empty_parts",
     "now",
-    "object_list",
+    "root_text",
 ]
 
 BIG: Final = 2_000_000_000
@@ -39,10 +35,7 @@ BIG: Final = 2_000_000_000
 
 DIRECTORY_CLASSES: Final = frozenset({b"TDirectory", b"TDirectoryFile"})
 
-_BEGIN: Final = 100  # where ROOT begins its first record
-_VERSION: Final = 63_400  # of the ROOT that reads RNTuples first
 _UUID_NBYTES: Final = 18
-_RESERVED: Final = 12  # a small directory record keeps this room, to become a large one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,7 +168,7 @@ class Key:
     @property
     def length(self) -> int:
         """Length of the key itself."""
-        texts = sum(len(_text(t)) for t in (self.class_name, self.name, self.title))
+        texts = sum(len(root_text(t)) for t in (self.class_name, self.name, self.title))
         return (_BIG_KEY if self.big else _SMALL_KEY).size + texts
 
     @property
@@ -196,7 +189,7 @@ class Key:
             self.seek_key,
             self.seek_directory,
         )
-        return numbers + b"".join(map(_text, (self.class_name, self.name, self.title)))
+        return numbers + b"".join(map(root_text, (self.class_name, self.name, self.title)))
 
     def before(self, content: bytes, position: int) -> bytes:
         """Return a record: this key, made to fit, and some content, for a position in the file."""
@@ -207,7 +200,8 @@ class Key:
 
 
 _SMALL_KEY: Final = struct.Struct(">ihiIhhII")
-_LEAST_KEY: Final = _SMALL_KEY.size + 3  # with three empty texts
+LEAST_KEY: Final = _SMALL_KEY.size + 3
+"""Bytes of the shortest key: all that a file needs begins with one."""
 _BIG_KEY: Final = struct.Struct(">ihiIhhQQ")
 
 
@@ -353,88 +347,6 @@ class KeyList:
         return self.key.before(struct.pack(">i", len(self.keys)) + content, position)
 
 
-@dataclass(frozen=True, slots=True)
-class FreeList:
-    """The parts of a file that nothing needs: segments, and all behind the end.
-
-    Attributes:
-        segments: Begin and end of each, ascending, neither touching nor overlapping.
-        end: The end of the file.
-    """
-
-    segments: tuple[tuple[int, int], ...]
-    end: int
-
-    @classmethod
-    def parse(cls, content: bytes, header: Header) -> FreeList:
-        """Parse the content of a list of free segments.
-
-        Raises:
-            FormatError: It is damaged.
-        """
-        segments = []
-        position = 0
-        try:
-            for _ in range(header.n_free):
-                big = struct.unpack_from(">h", content, position)[0] > 1000
-                layout = _BIG_FREE if big else _SMALL_FREE
-                _, first, last = layout.unpack_from(content, position)
-                position += layout.size
-                segments.append((first, last + 1))
-        except struct.error as error:
-            raise FormatError("the list of free segments is cut") from error
-        inner = [s for s in segments if s[0] < header.end]
-        if any(not header.begin <= start < stop <= header.end for start, stop in inner):
-            raise FormatError("the list of free segments is damaged")
-        return cls((), header.end).release(inner)
-
-    def to_bytes(self) -> bytes:
-        """Return the content of the list: the segments, and an endless one."""
-        endless = BIG
-        while endless <= self.end:
-            endless += 1_000_000_000
-        out = []
-        for start, last in [*((a, b - 1) for a, b in self.segments), (self.end, endless)]:
-            big = last > BIG
-            layout = _BIG_FREE if big else _SMALL_FREE
-            out.append(layout.pack(1001 if big else 1, start, last))
-        return b"".join(out)
-
-    def release(self, segments: Iterable[tuple[int, int]]) -> FreeList:
-        """Return the list with more free segments; the file ends sooner if these are its last.
-
-        What is needed begins with a key: gaps that are too short for one are free too.
-        """
-        merged: list[tuple[int, int]] = []
-        for start, stop in sorted([*self.segments, *segments]):
-            if merged and start < merged[-1][1] + _LEAST_KEY:
-                merged[-1] = merged[-1][0], max(stop, merged[-1][1])
-            elif start < stop:
-                merged.append((start, stop))
-        end = self.end
-        if merged and merged[-1][1] > end - _LEAST_KEY:
-            end = merged.pop()[0]
-        return FreeList(tuple(merged), end)
-
-    def take(self, start: int, stop: int) -> FreeList:
-        """Return the list without a part of a segment, or of what is behind the end."""
-        if start >= self.end:
-            longer = FreeList(self.segments, stop)
-            return longer.release([(self.end, start)])
-        left = [part for a, b in self.segments for part in ((a, min(b, start)), (max(a, stop), b))]
-        return FreeList(tuple(part for part in left if part[0] < part[1]), self.end)
-
-    def allocate(self, nbytes: int) -> tuple[int, FreeList]:
-        """Take so many bytes from the first segment that has them, or behind the end."""
-        fitting = (start for start, stop in self.segments if stop - start >= nbytes)
-        start = next(fitting, self.end)
-        return start, self.take(start, start + nbytes)
-
-
-_SMALL_FREE: Final = struct.Struct(">hII")
-_BIG_FREE: Final = struct.Struct(">hQQ")
-
-
 def now() -> int:
     """Return the time as ROOT keeps it (``TDatime``): local, in seconds, from 1995 on."""
     t = datetime.now()  # noqa: DTZ005  (ROOT's has no zone)
@@ -442,100 +354,8 @@ def now() -> int:
     return date | t.hour << 12 | t.minute << 6 | t.second
 
 
-def object_list(objects: bytes, n_objects: int) -> bytes:
-    """Return a ``TList`` without a name, as the list of streamer infos is one.
-
-    Args:
-        objects: Each behind a pointer, and its option.
-        n_objects: How many these are.
-    """
-    content = struct.pack(">HHIIBi", 5, 1, 0, 0x03000000, 0, n_objects) + objects
-    return struct.pack(">I", len(content) | 0x40000000) + content
-
-
-def empty_file(name: str) -> bytes:
-    """Return a ROOT file that holds nothing.
-
-    Args:
-        name: Its name, which ROOT keeps in it.
-    """
-    return b"".join(empty_parts(name))
-
-
-def empty_parts(name: str, *, seek_free: int = 0, room: int = 0) -> tuple[bytes, bytes]:
-    """Return a ROOT file that holds nothing, and at its end the list of free segments.
-
-    Args:
-        name: Its name, which ROOT keeps in it.
-        seek_free: Where the list will be, if not right behind the rest.
-        room: Bytes kept free in the list of streamer infos, and in that of the top directory's
-            keys, so that they need not move when something is added.
-    """
-    text = name.encode(errors="surrogateescape")[-255:]
-    key = Key(
-        nbytes=0,
-        object_nbytes=0,
-        datime=now(),
-        cycle=1,
-        seek_key=_BEGIN,
-        seek_directory=0,
-        class_name=b"TFile",
-        name=text,
-        title=b"",
-        big=False,
-    )
-    names = _text(text) + _text(b"")
-    nbytes_name = key.length + len(names)
-    top = Directory(
-        position=_BEGIN + nbytes_name,
-        room=_SMALL_DIRECTORY.size + _UUID_NBYTES + _RESERVED,
-        version=5,
-        created=key.datime,
-        modified=key.datime,
-        nbytes_keys=0,
-        nbytes_name=nbytes_name,
-        seek_directory=_BEGIN,
-        seek_parent=0,
-        seek_keys=0,
-        rest=_new_uuid(),
-    )
-    inner = replace(key, seek_directory=_BEGIN)
-    info_key = replace(
-        inner, class_name=b"TList", name=b"StreamerInfo", title=b"Doubly linked list"
-    )
-    seek_info = top.position + top.room
-    infos = info_key.before(object_list(b"", 0) + bytes(room), seek_info)
-    top = replace(top, seek_keys=seek_info + len(infos))
-    keys = inner.before(bytes(4 + room), top.seek_keys)
-    top = replace(top, nbytes_keys=len(keys))
-    record = key.before(names + top.to_bytes() + bytes(_RESERVED), _BEGIN)
-    seek_free = seek_free or top.seek_keys + len(keys)
-    end, free = 0, b""
-    while end != seek_free + len(free):  # twice; three times where positions become large
-        end = seek_free + len(free)
-        free = inner.before(FreeList((), end).to_bytes(), seek_free)
-    header = Header(
-        version=_VERSION,
-        begin=_BEGIN,
-        end=end,
-        seek_free=seek_free,
-        nbytes_free=len(free),
-        n_free=1,
-        nbytes_name=nbytes_name,
-        units=4,
-        compression=0,
-        seek_info=seek_info,
-        nbytes_info=len(infos),
-        uuid=_new_uuid(),
-    )
-    return header.to_bytes().ljust(_BEGIN, b"\0") + record + infos + keys, free
-
-
-def _new_uuid() -> bytes:
-    return struct.pack(">h", 1) + uuid.uuid4().bytes
-
-
-def _text(text: bytes) -> bytes:
+def root_text(text: bytes) -> bytes:
+    """Return a ``TString``: its length, and its bytes."""
     if len(text) < 255:
         return bytes([len(text)]) + text
     return struct.pack(">BI", 255, len(text)) + text

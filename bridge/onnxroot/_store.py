@@ -11,8 +11,9 @@ from pathlib import Path
 from onnxroot._address import Address
 from onnxroot._rntuple_read import RootFile
 from onnxroot._rntuple_write import ModelWriter, add_streamer_info
-from onnxroot._root_edit import NoRoomError, RootEdit, Window, lock_file
-from onnxroot._root_records import empty_file
+from onnxroot._root_edit import RootEdit, lock_file
+from onnxroot._root_empty import empty_file
+from onnxroot._root_window import NoRoomError, Window
 from onnxroot._spec import MANIFEST, TENSORS
 from onnxroot._stored import StoredModel
 from onnxroot._transaction import Transaction

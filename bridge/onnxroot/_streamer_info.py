@@ -10,7 +10,7 @@ import struct
 from collections.abc import Mapping
 from typing import Final
 
-from onnxroot._root_records import object_list
+from onnxroot._root_empty import object_list
 from onnxroot.errors import FormatError
 
 __all__ = ["add_to_list"]

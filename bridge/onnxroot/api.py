@@ -40,7 +40,7 @@ __all__ = ["convert", "copy", "list_models", "open", "remove", "verify", "write"
 
 U8 = npt.NDArray[np.uint8]
 
-_LOCK_SECONDS = 60.0
+_LOCK_SECONDS = 60.0  # how long to wait for another writer of the same file
 
 
 def write(
