@@ -98,6 +98,40 @@ def test_convert_options(folder: Path) -> None:
     assert b"weights.bin" not in (folder / "embedded.onnx").read_bytes()
 
 
+def test_cp_and_rm(folder: Path) -> None:
+    analysis = folder / "histograms.root"
+    assert done("cp", folder / "one.root", f"{analysis}:models/tagger") == ""
+    assert done("cp", f"{folder}/two.root:dir/b", analysis, "--compression", "none") == ""
+    assert onnxroot.list_models(analysis) == ["dir/b", "models/tagger"]
+    done("cp", "--replace", f"{analysis}:dir/b", f"{analysis}:models/tagger")
+    done("convert", f"{analysis}:models/tagger", folder / "copied.onnx")
+    assert (folder / "copied.onnx").read_bytes() == OTHER
+    assert done("rm", f"{analysis}:dir/b", f"{analysis}:models/tagger") == ""
+    assert onnxroot.list_models(analysis) == []
+    with uproot.open(analysis) as file:
+        assert file["h"].values().sum() == 2
+
+
+def test_verify_of_copies_that_were_merged(folder: Path) -> None:
+    path = folder / "merged.root"
+    with uproot.open(folder / "one.root") as old, uproot.recreate(path) as new:
+        for key, kind in old["tagger"].classnames(cycle=False).items():
+            if kind == "TObjString":
+                new[f"tagger/{key}"] = str(old[f"tagger/{key}"])
+            elif kind == "ROOT::RNTuple":
+                array = old[f"tagger/{key}"].arrays()
+                head, _, tail = f"tagger/{key}".rpartition("/")
+                ntuple = new.mkdir(head).mkrntuple(tail, array.layout.form)
+                ntuple.extend(array)
+                ntuple.extend(array)
+    result = run("verify", path)
+    assert (result.exit_code, result.stdout.count(": ok, ")) == (0, 1)
+    assert "hadd merged 2 copies of the model, which agree; to keep one" in result.stderr
+    assert json.loads(done("verify", path, "--json"))[0]["copies"] == 2
+    done(*result.stderr.rpartition("onnxroot ")[2].split())
+    assert run("verify", path).stderr == ""
+
+
 def test_ls(folder: Path) -> None:
     first, second = done("ls", folder / "two.root").splitlines()
     assert first == f"a      2 nodes  15 parameters  {len(MODEL)} B as ONNX  opset 17"
@@ -235,6 +269,13 @@ WRONG = {  # arguments, in the folder of the fixture, and what the line must say
     "convert tagger.onnx one.root:tagger": "one.root:tagger exists",
     "convert one.root tagger.onnx": "tagger.onnx exists",
     "convert tagger.onnx x.root --compression zip": "no compression 'zip': expected one of zstd",
+    "cp one.root two.root:a": "two.root:a exists; choose another name, or replace it",
+    "cp two.root:c x.root": "two.root:c: no such model; two.root holds a, dir/b",
+    "cp text.root x.root": "text.root: not a ROOT file",
+    "cp one.root x.root --compression zip": "no compression 'zip': expected one of zstd",
+    "rm two.root": "two.root: holds 2 models; say which, as two.root:a (a, dir/b)",
+    "rm missing.root:a": "missing.root: No such file",
+    "rm histograms.root:h": "histograms.root: holds no models",
     "convert tagger.onnx nowhere/x.root": "nowhere: no such folder",
     "convert one.root nowhere/x.onnx": "nowhere: no such folder",
     "convert tagger.onnx subfolder": "ends in .root or .onnx",
