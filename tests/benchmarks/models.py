@@ -7,6 +7,7 @@ from itertools import cycle, islice
 from pathlib import Path
 
 import numpy as np
+import uproot
 from onnx import GraphProto, ModelProto, TensorProto, helper, numpy_helper
 
 SEED = 20261114
@@ -74,6 +75,26 @@ def write_weights(path: Path, nbytes: int) -> None:
             out.write(start)
             out.write(random.standard_normal(size // 4, dtype=np.float32) * np.float32(0.02))
         out.write(tail + ModelProto(opset_import=OPSETS).SerializeToString())
+
+
+def write_matrix(path: Path, n_rows: int) -> None:
+    """Write a product with one square matrix; with 512 rows it takes 1 MiB."""
+    weight = np.random.default_rng(SEED).standard_normal((n_rows, n_rows), dtype=np.float32)
+    graph = _graph("matrix", 1, ["batch", n_rows])
+    graph.initializer.append(numpy_helper.from_array(weight, "weight"))
+    graph.node.add(op_type="MatMul", input=["value_0", "weight"], output=["value_1"])
+    _save(graph, path)
+
+
+def write_analysis(path: Path, nbytes: int) -> None:
+    """Write a ROOT file of about so many bytes: a TTree, and histograms in directories."""
+    values = np.random.default_rng(SEED).standard_normal(MIB)
+    with uproot.recreate(path, compression=None) as file:
+        file.mktree("events", {"x": "float64"})
+        for _ in range(nbytes // values.nbytes):
+            file["events"].extend({"x": values})
+        for i in range(100):
+            file[f"plots_{i}/x"] = np.histogram(values[:1000])
 
 
 def _start_of_initializer(i: int, size: int) -> bytes:

@@ -6,7 +6,7 @@ The columns: "onnx" is onnx.load and onnx.save; "write" and "read" are ours, to 
 "ratio" is ours to onnx, "file" the ROOT file's size to the ONNX file's; "mem" is the most by which
 anonymous memory grew. onnxroot waits until the disk has what it wrote, onnx.save does not.
 
-It takes minutes, and 4 GB where TMPDIR says. Linux only: memory comes from /proc.
+It takes minutes, and 6 GB where TMPDIR says. Linux only: memory comes from /proc.
 """
 
 import argparse
@@ -62,6 +62,18 @@ def one_tensor(source: Path, folder: Path) -> Figures:
     if onnx["result"] != read["result"]:
         sys.exit(f"{name} of {source.name} is not what onnx reads")
     return compare(source, onnx, read=read)
+
+
+def beside_others(source: Path, folder: Path) -> Figures:
+    """Add a model to an analysis file of 2 GB; "file" is by how much that grew, to the model."""
+    analysis = folder.parent / "analysis.root"
+    if not analysis.exists():
+        models.write_analysis(analysis, 2000 * MB)
+    before = analysis.stat().st_size
+    write = run_task("write", source, f"{analysis}:models/at_{before}")
+    grown = analysis.stat().st_size - before
+    figures = {"size": source.stat().st_size, "write": write["seconds"]}
+    return figures | {"write mem": write["memory"], "file": grown / figures["size"]}
 
 
 def importing(_source: Path, _folder: Path) -> Figures:
@@ -126,6 +138,7 @@ class Case:
 
 
 MEMORY = {"write mem": 300 * MB, "read mem": 300 * MB}
+WRITE_MEMORY = {"write mem": 300 * MB}
 TIMES = {"write": 0.060, "read": 0.060}
 WEIGHTS = Case(name="weights", make=models.write_weights, size=1000 * MB, repeat=5, bounds=MEMORY)
 CASES = (
@@ -133,6 +146,13 @@ CASES = (
     Case(name="tiny", make=models.write_tiny, size=10, bounds=TIMES | MEMORY),
     Case(name="nodes", make=models.write_nodes, size=100_000, bounds={"ratio": 1.5} | MEMORY),
     WEIGHTS,
+    Case(
+        name="beside",
+        run=beside_others,
+        make=models.write_matrix,
+        size=512,
+        bounds={"write": 1.0, "file": 1.2} | WRITE_MEMORY,
+    ),
     replace(WEIGHTS, name="tensor", run=one_tensor, bounds={"read mem": 300 * MB}),
 )
 
