@@ -87,21 +87,46 @@ def test_every_column_reads_the_same(file, tmp_path, capsys):
         print(f"\nROOT reads {len(columns)} columns of {len(GOLDEN)} golden models as uproot does")
 
 
-HISTOGRAM = """
-import sys, ROOT
-frame = ROOT.RDataFrame("models/mlp_jet_tagger/tensors/float", sys.argv[1])
-drawn = frame.Histo1D(("h", "", 50, -1.0, 1.0), "values")
-print(*[int(drawn.GetBinContent(i)) for i in range(52)])
+HISTOGRAMS = """
+import json, sys, ROOT
+counts = []
+for table, low, high in json.load(open(sys.argv[2])):
+    frame = ROOT.RDataFrame(table, sys.argv[1])
+    drawn = frame.Histo1D(("h", "", 50, low, high), "values")
+    counts.append([int(drawn.GetBinContent(i)) for i in range(52)])
+print(json.dumps(counts))
 """
 
 
-def test_weights_histogram(file):
-    counts = list(map(int, run_root("-c", HISTOGRAM, file).split()))
-    with onnxroot.open(f"{file}:models/mlp_jet_tagger") as model:
-        weights = np.concatenate(
-            [t.numpy().ravel() for t in model.tensors.values() if t.data_type == "FLOAT"]
-        )
-    # ROOT's bins are closed below and open above, its axis in double precision.
-    edges = np.linspace(-1.0, 1.0, 51)
-    expected = np.bincount(np.digitize(weights.astype(np.float64), edges), minlength=52)
-    assert counts == expected.tolist()
+def test_histograms_of_all_weights(file, tmp_path, capsys):
+    """RDataFrame draws the values of every storage of every model as numpy does."""
+    tables = []
+    with uproot.open(file) as opened:
+        for key, kind in opened.classnames(recursive=True, cycle=False).items():
+            if kind == "ROOT::RNTuple" and "/tensors/" in key:
+                values = ak.flatten(opened[key].arrays(["values"])["values"]).to_numpy()
+                with np.errstate(invalid="ignore"):  # signalling NaNs
+                    tables.append((key, values.astype(np.float64)))
+    bounds = []
+    for _, values in tables:
+        finite = values[np.isfinite(values)]
+        low, high = (finite.min(), finite.max()) if len(finite) else (0.0, 1.0)
+        middle, width = low / 2 + high / 2, max(high / 2 - low / 2, 1e-3)
+        # Odd bounds: no value lies on the border of two bins, where rounding decides.
+        bounds.append((float(middle - 0.7137 * width), float(middle + 0.7211 * width)))
+    requests = [[key, *b] for (key, _), b in zip(tables, bounds, strict=True)]
+    (tmp_path / "tables.json").write_text(json.dumps(requests))
+    counts = json.loads(run_root("-c", HISTOGRAMS, file, tmp_path / "tables.json"))
+    for (key, values), (low, high), found in zip(tables, bounds, counts, strict=True):
+        assert found == histogram(values, low, high), key
+    assert {key.split("/")[1] for key, _ in tables} == {model.stem for model in GOLDEN}
+    with capsys.disabled():
+        print(f"\nRDataFrame draws {len(tables)} histograms of values as numpy does")
+
+
+def histogram(values, low, high):
+    """Count as a TH1 does: its bins are closed below and open above; NaN is above all."""
+    below, inside = values < low, (values >= low) & (values < high)
+    bins = np.floor(50 * (values[inside] - low) / (high - low)).astype(int)
+    n_above = len(values) - np.count_nonzero(below) - len(bins)
+    return [np.count_nonzero(below), *np.bincount(bins, minlength=50).tolist(), n_above]
