@@ -119,7 +119,9 @@ def test_histograms_of_all_weights(file, tmp_path, capsys):
     counts = json.loads(run_root("-c", HISTOGRAMS, file, tmp_path / "tables.json"))
     for (key, values), (low, high), found in zip(tables, bounds, counts, strict=True):
         assert found == histogram(values, low, high), key
-    assert {key.split("/")[1] for key, _ in tables} == {model.stem for model in GOLDEN}
+    without = {"functions", "gradient_boosting"}  # they have no weights
+    names = {model.stem for model in GOLDEN} - without
+    assert {key.split("/")[1] for key, _ in tables} == names
     with capsys.disabled():
         print(f"\nRDataFrame draws {len(tables)} histograms of values as numpy does")
 
