@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from onnxroot._external import map_file
-from onnxroot.adapter import find_adapter
+from onnxroot.adapter import Options, find_adapter
 from onnxroot.errors import FormatError, UnsupportedModelError
 
 __all__ = ["Source", "import_foreign", "name_of", "source_of"]
@@ -74,12 +74,12 @@ def import_foreign(path: str) -> Any:
     if path.lower().endswith(".onnx"):
         return path
     Path(path).stat()
-    adapter = find_adapter(Path(path))
-    if adapter is None:
+    found = find_adapter(Path(path))
+    if found is None:
         raise UnsupportedModelError(
             f"{path}: expected an .onnx file or a ROOT file, and no installed adapter knows it"
         )
-    return adapter.to_onnx(Path(path))
+    return found[0].convert(Path(path), Options()).model
 
 
 def name_of(source: Source) -> str:

@@ -1,50 +1,221 @@
-"""The seam to other frameworks: how the bridge finds an adapter, without importing any.
+"""The seam to other frameworks: how the bridge finds an adapter, and what it gets from one.
 
 An adapter is registered under the entry-point group ``onnxroot.adapters``; a third party can add
 one. Looking for an adapter loads the registered modules, which must not import their framework
-until `Adapter.to_onnx` is called.
+until `Adapter.convert` is called.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
 
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["GROUP", "Adapter", "find_adapter"]
+__all__ = [
+    "GROUP",
+    "Adapter",
+    "Batch",
+    "Conversion",
+    "Difference",
+    "Options",
+    "compare",
+    "default_tolerance",
+    "find_adapter",
+]
 
 GROUP = "onnxroot.adapters"
 """Name of the entry-point group."""
 
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What a user may say about the conversion of a model of another framework.
+
+    Attributes:
+        allow_pickle: Open files that can run code when they are opened.
+        check: Compare the ONNX model's outputs with those of the framework, and refuse the model
+            where they differ.
+        tolerance: By how much they may differ, see `compare`; None for `default_tolerance`.
+        samples: A ``.npz`` file with inputs to compare with, by name of the input; rows are drawn
+            from it.
+        opset: Version of the operator set ``ai.onnx``; None for the exporter's own choice.
+        inputs: Shapes of inputs by name, where the source does not give them; None in a shape is
+            a dimension that may vary.
+        dynamic: Axes of inputs that may vary beside the first, by name of the input.
+        architecture: File with the network's architecture, where the weights lie alone.
+        module: Function that makes the network for its weights, as ``package.module:function``.
+        custom_objects: Module with classes and functions of the user's own that a file needs.
+        keep_debug_info: Keep source lines and stack traces that the exporter noted.
+    """
+
+    allow_pickle: bool = False
+    check: bool = True
+    tolerance: float | None = None
+    samples: Path | None = None
+    opset: int | None = None
+    inputs: Mapping[str, tuple[int | None, ...]] = field(default_factory=dict)
+    dynamic: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    architecture: Path | None = None
+    module: str | None = None
+    custom_objects: str | None = None
+    keep_debug_info: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Inputs that were given to a model, and what the source framework made of them.
+
+    Attributes:
+        inputs: By name in the ONNX model; strings in arrays of objects.
+        outputs: By name in the ONNX model.
+        tolerance: By how much outputs may differ, by name; see `compare`.
+    """
+
+    inputs: dict[str, Array]
+    outputs: dict[str, Array]
+    tolerance: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conversion:
+    """A model as ONNX.
+
+    Attributes:
+        model: The ONNX model, checked.
+        provenance: Which framework and exporter it is from, their versions, what it was: texts.
+        batches: What it was proven with; empty if it was not.
+    """
+
+    model: onnx.ModelProto
+    provenance: dict[str, str]
+    batches: tuple[Batch, ...] = ()
+
 
 class Adapter(Protocol):
-    """Turns files of one framework into ONNX, by that framework's own exporter."""
+    """Turns models of one framework into ONNX, by that framework's own exporter."""
 
     name: str
     """Name of the framework, for messages."""
 
-    def accepts(self, path: Path) -> bool:
-        """Say whether a file or folder is one of this framework's, by its content."""
+    def describe(self, path: Path) -> str | None:
+        """Say what a file or folder is, if it is one of this framework's.
+
+        By its content first; nothing of the framework is imported, and nothing is run.
+
+        Returns:
+            Such as ``a TorchScript archive``; None if it is something else.
+        """
         ...
 
-    def to_onnx(self, path: Path) -> onnx.ModelProto:
-        """Export a file or folder to ONNX.
+    def accepts(self, model: object) -> bool:
+        """Say whether an object is a model of this framework, without importing anything."""
+        ...
+
+    def convert(self, source: Any, options: Options) -> Conversion:
+        """Export a model to ONNX, and prove it.
+
+        Args:
+            source: Path of a file or folder that `describe` knows, or an object that `accepts`
+                does.
+            options: What the user says about it.
 
         Raises:
-            UnsupportedModelError: It can't be exported, and why.
-            MissingDependencyError: The framework is not installed.
+            UnsupportedModelError: It can't be exported, or is not the same; and what to do.
+            FormatError: The file is damaged.
+            MissingDependencyError: A package is not installed.
         """
         ...
 
 
-def find_adapter(path: Path) -> Adapter | None:
-    """Return the first adapter, by name, that accepts a file or folder; None if none does."""
+def find_adapter(source: Any) -> tuple[Adapter, str] | None:
+    """Return the first adapter, by name, that knows a file, folder or object, and what that is.
+
+    Args:
+        source: A path, or an object.
+
+    Returns:
+        The adapter, and what the source is; None if none knows it.
+    """
     from importlib.metadata import entry_points  # noqa: PLC0415  (20 ms, seldom needed)
 
     for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
         adapter: Adapter = point.load()
-        if adapter.accepts(path):
-            return adapter
+        if isinstance(source, Path):
+            what = adapter.describe(source)
+        else:
+            what = f"a model of {adapter.name}" if adapter.accepts(source) else None
+        if what:
+            return adapter, what
     return None
+
+
+# --- the same outputs ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """How an output differs from what it should be.
+
+    Attributes:
+        name: The output.
+        n_rows: How many rows there are; a row is what belongs to one value of the first dimension.
+        n_differing: How many differ by more than the tolerance.
+        largest: The largest difference, in units of the largest expected value, at least 1.
+        text: One line that says so.
+    """
+
+    name: str
+    n_rows: int
+    n_differing: int
+    largest: float
+    text: str
+
+
+def default_tolerance(dtype: np.dtype[Any]) -> float:
+    """Return by how much outputs of a type may differ: 0 for what is not floating-point."""
+    return {"f2": 1e-2, "f4": 1e-4, "f8": 1e-7}.get(dtype.str[1:], 0.0)
+
+
+def compare(name: str, found: Array, expected: Array, tolerance: float) -> Difference | None:
+    """Compare an output with what it should be.
+
+    An element is the same if ``|found - expected| <= tolerance * max(1, |expected|)``; NaNs and
+    infinities must be the same, and what is not floating-point must be equal.
+
+    Args:
+        name: The output.
+        found: What onnxruntime gave.
+        expected: What the source framework gave.
+        tolerance: See above.
+
+    Returns:
+        The difference; None if there is none.
+    """
+    if found.shape != expected.shape:
+        text = f"{name}: the shape {found.shape}, expected {expected.shape}"
+        return Difference(name, len(expected) if expected.ndim else 1, -1, np.inf, text)
+    if expected.dtype.kind != "f" or found.dtype.kind != "f":
+        off = np.where(found == expected, 0.0, np.inf)
+    else:
+        a, b = found.astype(np.float64), expected.astype(np.float64)
+        with np.errstate(invalid="ignore", over="ignore"):
+            off = np.abs(a - b) / np.maximum(1.0, np.abs(b))
+        off = np.where((a == b) | (np.isnan(a) & np.isnan(b)), 0.0, off)
+        off = np.where(np.isnan(off), np.inf, off)
+    rows = off.reshape(len(off), -1).max(axis=1, initial=0.0) if off.ndim else off.reshape(1)
+    n_differing = int(np.count_nonzero(rows > tolerance))
+    if not n_differing:
+        return None
+    largest = float(rows.max())
+    by = f"by up to {largest:.3g}, tolerance {tolerance:g}" if np.isfinite(largest) else "entirely"
+    text = f"{name}: {n_differing} of {len(rows)} rows differ {by}"
+    return Difference(name, len(rows), n_differing, largest, text)

@@ -1,0 +1,188 @@
+"""The normal form of what exporters make: the same for every framework.
+
+The same source gives the same bytes, in another process and in another folder; no path, user name
+or source line of the machine it was made on is left; and what is left is a valid model.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+import onnx
+from google.protobuf.message import Message
+from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto
+
+from onnxroot.errors import UnsupportedModelError
+
+__all__ = ["normalise"]
+
+_DEBUG_KEYS = re.compile(
+    r"pkg\.(torch|onnxscript)\.|namespace|stack_trace|source|location", re.IGNORECASE
+)
+_MOST_NBYTES = 2**31 - 1  # of a protobuf message
+
+
+def normalise(
+    model: ModelProto,
+    *,
+    graph_name: str,
+    rename: bool = False,
+    keep_debug_info: bool = False,
+) -> ModelProto:
+    """Bring a model into the normal form.
+
+    Args:
+        model: What the exporter made.
+        graph_name: The name its graph gets.
+        rename: Give nodes and inner values names that tell their place, for exporters that count
+            or draw names. Inputs and outputs keep theirs.
+        keep_debug_info: Keep doc strings and metadata of nodes and values.
+
+    Returns:
+        A new model.
+
+    Raises:
+        UnsupportedModelError: It is not valid.
+    """
+    result = ModelProto()
+    result.CopyFrom(model)
+    result.graph.name = graph_name
+    if not keep_debug_info:
+        _clear_debug_info(result)
+    if rename:
+        _rename(result.graph)
+    _check(result)
+    return result
+
+
+# --- what the exporter noted ---------------------------------------------------------------------
+
+
+def _clear_debug_info(model: ModelProto) -> None:
+    """Clear all doc strings, and the metadata of everything but the model itself."""
+    model.doc_string = ""
+    kept = [entry for entry in model.metadata_props if not _DEBUG_KEYS.match(entry.key)]
+    del model.metadata_props[:]
+    model.metadata_props.extend(kept)
+    for message in _messages(model):
+        if message is model:
+            continue
+        names = message.DESCRIPTOR.fields_by_name
+        if "doc_string" in names:
+            message.ClearField("doc_string")
+        if "metadata_props" in names:
+            message.ClearField("metadata_props")
+
+
+def _messages(message: Message) -> Iterator[Message]:
+    """Yield a message and all in it, but the values of tensors."""
+    yield message
+    for item, value in message.ListFields():
+        if item.type != item.TYPE_MESSAGE:
+            continue
+        for inner in value if isinstance(value, Iterable) else [value]:
+            yield from _messages(inner)
+
+
+# --- names ---------------------------------------------------------------------------------------
+
+
+def _rename(graph: GraphProto) -> None:
+    """Name nodes and values by their place in the graph."""
+    outer = {v.name for v in (*graph.input, *graph.output)}
+    _rename_within(graph, {name: name for name in outer}, "")
+
+
+def _rename_within(graph: GraphProto, known: dict[str, str], prefix: str) -> None:
+    """Rename what a graph defines, and what it uses; `known` has the names from around it."""
+    names = dict(known)
+    weights = (*graph.initializer, *(t.values for t in graph.sparse_initializer))
+    for i, tensor in enumerate(weights):
+        new = names.setdefault(tensor.name, f"{prefix}weight_{i}")
+        tensor.name = new
+    if prefix:  # inner graphs: their inputs and outputs are nobody's interface
+        for i, value in enumerate(graph.input):
+            value.name = names.setdefault(value.name, f"{prefix}input_{i}")
+    for i, node in enumerate(graph.node):
+        stem = f"{prefix}{node.op_type}_{i}"
+        node.name = stem
+        node.input[:] = [names.get(name, name) if name else "" for name in node.input]
+        outputs = []
+        for j, name in enumerate(node.output):
+            new = f"{stem}_{j}" if len(node.output) > 1 else f"{stem}_out"
+            outputs.append(names.setdefault(name, new) if name else "")
+        node.output[:] = outputs
+        for inner in _graphs_of(node):
+            _rename_within(inner, names, f"{stem}_")
+    if prefix:
+        for value in graph.output:
+            value.name = names.get(value.name, value.name)
+    for value in graph.value_info:
+        value.name = names.get(value.name, value.name)
+    for annotation in graph.quantization_annotation:
+        annotation.tensor_name = names.get(annotation.tensor_name, annotation.tensor_name)
+
+
+def _graphs_of(node: NodeProto) -> Iterator[GraphProto]:
+    for attribute in node.attribute:
+        if attribute.type == AttributeProto.GRAPH:
+            yield attribute.g
+        elif attribute.type == AttributeProto.GRAPHS:
+            yield from attribute.graphs
+
+
+# --- validity ------------------------------------------------------------------------------------
+
+
+def _check(model: ModelProto) -> None:
+    """Check a model as ONNX defines it, types and shapes included.
+
+    Raises:
+        UnsupportedModelError: It is not valid, or uses operators that ONNX does not define.
+    """
+    foreign = sorted(_foreign_operators(model))
+    if foreign:
+        raise UnsupportedModelError(
+            f"the exporter left operators that no ONNX runtime has: {', '.join(foreign)}; use "
+            "layers that the exporter can translate"
+        )
+    if model.ByteSize() > _MOST_NBYTES:
+        return  # the checker takes no more; the proof runs it all the same
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        first = str(error).strip().split("\n")[0]
+        raise UnsupportedModelError(f"the exporter made an invalid model: {first}") from error
+
+
+def _foreign_operators(model: ModelProto) -> set[str]:
+    """Return operators of domains that neither ONNX nor the model itself defines."""
+    own = {(function.domain, function.name) for function in model.functions}
+    graphs: list[GraphProto | FunctionProto] = [model.graph, *model.functions]
+    nodes = [node for graph in graphs for node in _nodes_of(graph)]
+    known = {"", "ai.onnx", "ai.onnx.ml", "ai.onnx.training", "com.microsoft"}
+    found = {
+        f"{node.domain}::{node.op_type}"
+        for node in nodes
+        if node.domain not in known and (node.domain, node.op_type) not in own
+    }
+    defined = {
+        schema.name for schema in onnx.defs.get_all_schemas() if schema.domain in ("", "ai.onnx")
+    }
+    found |= {
+        node.op_type
+        for node in nodes
+        if node.domain in ("", "ai.onnx")
+        and node.op_type not in defined
+        and (node.domain, node.op_type) not in own
+    }
+    return found
+
+
+def _nodes_of(graph: GraphProto | FunctionProto) -> Iterator[NodeProto]:
+    """Yield the nodes of a graph, and those of graphs within them."""
+    for node in graph.node:
+        yield node
+        for inner in _graphs_of(node):
+            yield from _nodes_of(inner)

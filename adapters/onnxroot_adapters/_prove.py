@@ -1,0 +1,188 @@
+"""The proof that an ONNX model is the model it was made from: the same outputs for many inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+from onnxroot.adapter import Batch, Difference, Options, compare, default_tolerance
+from onnxroot.errors import FormatError, UnsupportedModelError
+from onnxroot_adapters._require import require
+
+__all__ = ["Input", "Predict", "prove"]
+
+Array = npt.NDArray[Any]
+
+Predict = Callable[[dict[str, Array]], Sequence[Array]]
+"""The source framework: inputs by name in the ONNX model -> outputs in the ONNX model's order."""
+
+BATCH_SIZES = (1, 5, 64)
+_SEED = 20261125
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Input:
+    """What may be given to an input.
+
+    Attributes:
+        name: Its name in the ONNX model.
+        dtype: NumPy type; object for strings.
+        shape: None where a dimension may vary. The first is the batch, if it may vary.
+        examples: Typical values, with the batch as first dimension: rows are drawn from them.
+        below: Integers are drawn from 0 up to this.
+        allow_nan: Whether the framework takes NaN for a missing value.
+    """
+
+    name: str
+    dtype: np.dtype[Any]
+    shape: tuple[int | None, ...]
+    examples: Array | None = None
+    below: int = 2
+    allow_nan: bool = False
+
+
+def prove(
+    model: onnx.ModelProto, inputs: Sequence[Input], predict: Predict, options: Options
+) -> tuple[Batch, ...]:
+    """Compare a model with the framework it is from.
+
+    Args:
+        model: The ONNX model.
+        inputs: Its inputs.
+        predict: What the framework makes of them.
+        options: `check`, `tolerance` and `samples` count.
+
+    Returns:
+        The smaller batches that were tried, for others to try again; none without `check`.
+
+    Raises:
+        UnsupportedModelError: The outputs differ, or one of the two fails.
+        FormatError: The samples do not fit.
+        MissingDependencyError: onnxruntime is not installed.
+    """
+    if not options.check:
+        return ()
+    runtime = require("onnxruntime", extra="runtime", what="the proof of a conversion")
+    session = _session(runtime, model)
+    names = [output.name for output in model.graph.output]
+    given = _given(options, inputs)
+    batches = []
+    for size in BATCH_SIZES:
+        drawn = _draw(inputs, size, given)
+        expected = dict(zip(names, map(np.asarray, predict(dict(drawn))), strict=True))
+        found = dict(zip(names, _run(session, names, drawn), strict=True))
+        tolerance = {
+            name: _tolerance(options, value, found[name]) for name, value in expected.items()
+        }
+        differences = [
+            difference
+            for name in names
+            if (difference := compare(name, found[name], expected[name], tolerance[name]))
+        ]
+        if differences:
+            raise _refusal(differences, size)
+        batches.append(Batch(inputs=drawn, outputs=expected, tolerance=tolerance))
+    return tuple(batches[:2])
+
+
+def _session(runtime: Any, model: onnx.ModelProto) -> Any:
+    options = runtime.SessionOptions()
+    options.log_severity_level = 4  # what is wrong is raised, too
+    try:
+        return runtime.InferenceSession(
+            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:
+        raise UnsupportedModelError(
+            f"onnxruntime can't load what the exporter made: {_first_line(error)}"
+        ) from error
+
+
+def _run(session: Any, names: list[str], inputs: dict[str, Array]) -> list[Array]:
+    try:
+        return [np.asarray(value) for value in session.run(names, inputs)]
+    except Exception as error:
+        raise UnsupportedModelError(
+            f"onnxruntime can't run what the exporter made: {_first_line(error)}"
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0] or type(error).__name__
+
+
+def _tolerance(options: Options, expected: Array, found: Array) -> float:
+    if expected.dtype.kind != "f":
+        return 0.0
+    if options.tolerance is not None:
+        return options.tolerance
+    return max(default_tolerance(expected.dtype), default_tolerance(found.dtype))
+
+
+def _refusal(differences: list[Difference], size: int) -> UnsupportedModelError:
+    texts = "; ".join(difference.text for difference in differences)
+    return UnsupportedModelError(
+        f"the exporter made another model of it: of a batch of {size}, {texts}; it is not stored: "
+        "change the model so that it can be exported, or accept the difference with a larger "
+        "tolerance (--tolerance)"
+    )
+
+
+# --- inputs --------------------------------------------------------------------------------------
+
+
+def _given(options: Options, inputs: Sequence[Input]) -> Mapping[str, Array]:
+    """Return the user's own samples, by input.
+
+    Raises:
+        FormatError: They are not for these inputs.
+    """
+    if options.samples is None:
+        return {}
+    with np.load(options.samples, allow_pickle=False) as file:
+        found = {name: file[name] for name in file.files}
+    wanted = {item.name for item in inputs}
+    if set(found) != wanted:
+        raise FormatError(
+            f"{options.samples}: holds {', '.join(sorted(found))}; the model's inputs are "
+            f"{', '.join(sorted(wanted))}: save an array for each of these"
+        )
+    return found
+
+
+def _draw(inputs: Sequence[Input], size: int, given: Mapping[str, Array]) -> dict[str, Array]:
+    """Draw a batch; the same for the same inputs and size."""
+    generator = np.random.default_rng([_SEED, size])
+    return {item.name: _draw_one(item, size, generator, given.get(item.name)) for item in inputs}
+
+
+def _draw_one(item: Input, size: int, generator: np.random.Generator, given: Array | None) -> Array:
+    shape = tuple(size if dim is None else dim for dim in item.shape)
+    examples = item.examples if given is None else given
+    if examples is not None and item.shape and item.shape[0] is None:
+        rows = np.asarray(examples)[generator.integers(len(examples), size=size)]
+        return rows.astype(item.dtype, copy=False)
+    if examples is not None:
+        return np.asarray(examples).astype(item.dtype, copy=False)
+    kind = item.dtype.kind
+    if kind == "O":
+        words = np.array(["", "a", "b", "electron", "muon"], dtype=object)
+        drawn: Array = generator.choice(words, size=shape)
+        return drawn
+    if kind == "b":
+        return generator.integers(2, size=shape).astype(bool)
+    if kind in "iu":
+        return generator.integers(item.below, size=shape).astype(item.dtype)
+    values = generator.normal(size=shape) * generator.choice([0.3, 1.0, 3.0], size=shape)
+    flat = values.reshape(size, -1) if shape and shape[0] == size else values.reshape(1, -1)
+    edges = [0.0, -1.0, 1.0, 30.0, -30.0]
+    for row, edge in zip(range(1, len(flat), 2), edges, strict=False):
+        flat[row] = edge
+    if item.allow_nan and len(flat) > 1:
+        flat[-1, generator.integers(flat.shape[1], size=1)] = np.nan
+    return values.astype(item.dtype)
