@@ -165,7 +165,7 @@ def _draw_one(item: Input, size: int, generator: np.random.Generator, given: Arr
     shape = tuple(size if dim is None else dim for dim in item.shape)
     examples = item.examples if given is None else given
     if examples is not None and item.shape and item.shape[0] is None:
-        rows = np.asarray(examples)[generator.integers(len(examples), size=size)]
+        rows: Array = np.asarray(examples)[generator.integers(len(examples), size=size)]
         return rows.astype(item.dtype, copy=False)
     if examples is not None:
         return np.asarray(examples).astype(item.dtype, copy=False)
@@ -178,11 +178,12 @@ def _draw_one(item: Input, size: int, generator: np.random.Generator, given: Arr
         return generator.integers(2, size=shape).astype(bool)
     if kind in "iu":
         return generator.integers(item.below, size=shape).astype(item.dtype)
-    values = generator.normal(size=shape) * generator.choice([0.3, 1.0, 3.0], size=shape)
+    values: Array = generator.normal(size=shape) * generator.choice([0.3, 1.0, 3.0], size=shape)
     flat = values.reshape(size, -1) if shape and shape[0] == size else values.reshape(1, -1)
     edges = [0.0, -1.0, 1.0, 30.0, -30.0]
     for row, edge in zip(range(1, len(flat), 2), edges, strict=False):
         flat[row] = edge
     if item.allow_nan and len(flat) > 1:
         flat[-1, generator.integers(flat.shape[1], size=1)] = np.nan
-    return values.astype(item.dtype)
+    drawn = values.astype(item.dtype)
+    return drawn

@@ -16,6 +16,7 @@ import onnxruntime
 from onnxroot.adapter import Conversion, compare, default_tolerance
 from onnxroot.errors import OnnxRootError
 
+KINDS = ("proven", "refused", "wrong")
 PATHS = re.compile(rb"/(home|root|tmp|work|usr|var|opt|Users)/[\w.-]+|site-packages|\.py\b")
 
 
@@ -53,18 +54,19 @@ def judge(case: Case) -> str:
         return f"refused: {text}"
     except Exception as error:  # noqa: BLE001  (a foreign exception is what is looked for)
         return f"wrong: {type(error).__name__}: {error}"
+    return _fault(case, conversion) or "proven"
+
+
+def _fault(case: Case, conversion: Conversion) -> str:
+    """Return what is wrong with a conversion, or nothing."""
+    data = conversion.model.SerializeToString()
     if case.refused:
         return "wrong: it should have been refused"
     if not conversion.batches:
         return "wrong: it was not proven"
-    data = conversion.model.SerializeToString()
-    found = PATHS.search(data)
-    if found:
-        return f"wrong: it holds {found[0]!r}"
-    return _compare(case, data) or "proven"
-
-
-def _compare(case: Case, data: bytes) -> str:
+    path = PATHS.search(data)
+    if path:
+        return f"wrong: it holds {path[0]!r}"
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
     for seed in (1, 2):
@@ -83,9 +85,7 @@ def _compare(case: Case, data: bytes) -> str:
 def report(title: str, results: dict[str, str], *, least_proven: int) -> None:
     """Print what came of the cases, and check that nothing is wrong and enough is proven."""
     counts: Counter[Any] = Counter(result.partition(":")[0] for result in results.values())
-    print(
-        f"\n{title}: {counts['proven']} proven, {counts['refused']} refused, {counts['wrong']} wrong"
-    )
+    print(f"\n{title}: {', '.join(f'{counts[kind]} {kind}' for kind in KINDS)}")
     for name, result in results.items():
         if result != "proven":
             print(f"  {name}: {result}")
