@@ -14,7 +14,7 @@ from onnxroot._rntuple_write import ModelWriter, add_streamer_info
 from onnxroot._root_edit import RootEdit, lock_file
 from onnxroot._root_empty import empty_file
 from onnxroot._root_window import NoRoomError, Window
-from onnxroot._spec import MANIFEST, TENSORS
+from onnxroot._spec import MANIFEST, SAMPLES, TENSORS
 from onnxroot._stored import StoredModel
 from onnxroot._transaction import Transaction
 from onnxroot.errors import (
@@ -240,7 +240,7 @@ def _left_behind(edit: RootEdit, address: Address) -> list[tuple[int, int]]:
     """
     with RootFile(address.path) as file:
         manifest = StoredModel(file, address.directory).manifest
-        mine = {MANIFEST, TENSORS, *manifest.tables}
+        mine = {MANIFEST, TENSORS, SAMPLES.partition("/")[0], *manifest.tables}
         for key in file.keys_below(address.directory):
             if key not in mine:
                 raise UnsupportedModelError(

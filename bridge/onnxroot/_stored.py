@@ -8,6 +8,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from onnxroot._batches import Batch, batches_from
 from onnxroot._chunks import values_per_cluster
 from onnxroot._dtypes import STORAGES
 from onnxroot._external import ExternalTensor, external_tensors
@@ -18,7 +19,14 @@ from onnxroot._ragged import distinct, exclusive_sum, scatter
 from onnxroot._rntuple_read import RootFile, TableReader
 from onnxroot._schema import Field
 from onnxroot._sha256 import Sha256
-from onnxroot._spec import EXTERNAL_SEGMENT, PAYLOAD, PAYLOAD_FIELDS, ROOT_MESSAGE, TENSOR
+from onnxroot._spec import (
+    EXTERNAL_SEGMENT,
+    PAYLOAD,
+    PAYLOAD_FIELDS,
+    ROOT_MESSAGE,
+    SAMPLES,
+    TENSOR,
+)
 from onnxroot._tables_read import ValueReader, message_table, payload_table, tables_in
 from onnxroot._varints import encode_varints
 from onnxroot._wire import VARINT
@@ -79,6 +87,14 @@ class StoredModel:
             self._tables[name], deviation = message_table(self.reader(name), kind)
             self._deviation = self._deviation or deviation
         return self._tables[name]
+
+    @cached_property
+    def batches(self) -> tuple[Batch, ...]:
+        """Inputs and outputs that are stored with the model, to check it with."""
+        if SAMPLES not in self.manifest.tables:
+            return ()
+        reader = self.reader(SAMPLES)
+        return batches_from(reader.all_columns(), reader.where)
 
     @cached_property
     def payloads(self) -> Payloads:
