@@ -96,7 +96,7 @@ class RootEdit:
             LockedError: Another writer has the file.
             OSError: It can't be opened for writing.
         """
-        self._path = path
+        self.path = path
         self._file = lock_file(path, timeout)
         self._durable = durable
         try:

@@ -87,7 +87,7 @@ def write(
         LockedError: Another onnxroot is writing to the file.
         OSError: A file can't be read or written.
     """
-    from onnxroot._store import check_destination, put  # noqa: PLC0415  (uproot takes 0.3 s)
+    from onnxroot._store import Content, check_destination, put  # noqa: PLC0415  (uproot takes 0.3 s)
 
     source = source_of(model, external_data_dir, options)
     address = parse_address(destination)
@@ -122,15 +122,13 @@ def write(
         manifest = changed(manifest, tables=writer.tables)
         writer.write_manifest(manifest.to_json())
 
-    put(
-        address,
-        write_tables,
-        lambda file: _prove(file, address.directory, source.data, dict(files)),
+    content = Content(
+        write=write_tables,
+        prove=lambda file: _prove(file, address.directory, source.data, dict(files)),
         compression=compression,
         nbytes=tables.nbytes + sum(len(array) for array in buffers.arrays),
-        replace=replace,
-        timeout=timeout,
     )
+    put(address, content, replace=replace, timeout=timeout)
     return manifest
 
 
