@@ -92,7 +92,7 @@ def put(address: Address, content: Content, *, replace: bool, timeout: float) ->
             with RootEdit(address.path, address.directory, timeout=timeout) as edit:
                 if check_destination(address, replace=replace) is not Destination.ADD:
                     edit.release(_left_behind(edit, address))
-                _put_into(edit, address, content)
+                _put_into(edit, content)
             return
         if destination is Destination.WHOLE_FILE:
             with lock_file(address.path, timeout):
@@ -115,10 +115,10 @@ def _put_alone(address: Address, content: Content, *, over: bool) -> None:
         path.write_bytes(empty_file(place.name))
         # Nobody sees that file yet: the transaction waits for the disk.
         with RootEdit(str(path), address.directory, timeout=0, durable=False) as edit:
-            _put_into(edit, address, content)
+            _put_into(edit, content)
 
 
-def _put_into(edit: RootEdit, address: Address, content: Content) -> None:
+def _put_into(edit: RootEdit, content: Content) -> None:
     """Put a model into a file that exists."""
     small = content.nbytes < _SMALL_NBYTES
     edit.insert(_fill_small(edit, content) if small else _fill_large(edit, content))
