@@ -1,56 +1,45 @@
 """The C++ reader rebuilds every golden model, compiled with g++ against real ROOT."""
 
 import hashlib
-import shutil
-import subprocess
-from importlib.util import find_spec
-from pathlib import Path
 
 import pytest
 
 import onnxroot
+from tests.cxx import (
+    FOLDER,
+    HEADERS,
+    INCLUDE,
+    WARNINGS,
+    compile_program,
+    needs_compiler,
+    output_of,
+    root_folder,
+)
+from tests.samples import GOLDEN_NAMES, golden
 
-ROOT = find_spec("ROOT")
-HERE = Path(__file__).parent
-GOLDEN = sorted((HERE.parent / "golden_models").glob("*/*.onnx"))
-
-pytestmark = [
-    pytest.mark.root,
-    pytest.mark.skipif(ROOT is None, reason="ROOT is not installed: no wheel for this Python"),
-    pytest.mark.skipif(shutil.which("g++") is None, reason="g++ is not installed"),
-]
+pytestmark = needs_compiler
 
 
 @pytest.fixture(scope="module")
 def probe(tmp_path_factory):
     """Compile the program that calls the reader."""
-    program = tmp_path_factory.mktemp("cpp") / "probe"
-    root = Path(ROOT.origin).parent
-    header = Path(onnxroot.__file__).parent / "include"
-    options = ["-std=c++17", "-O1", "-Wall", "-Wextra", "-Werror", f"-I{header}"]
-    options += [f"-isystem{root}/include", f"-L{root}/lib", f"-Wl,-rpath,{root}/lib"]
-    libraries = ["-lCore", "-lRIO", "-lROOTNTuple"]
-    source = HERE / "cpp" / "probe.cxx"
-    done = subprocess.run(
-        ["g++", *options, str(source), "-o", str(program), *libraries],
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return program
+    return compile_program(FOLDER / "probe.cxx", tmp_path_factory.mktemp("cpp") / "probe", "-O1")
+
+
+@pytest.mark.parametrize("header", HEADERS)
+def test_each_header_stands_alone(header, tmp_path):
+    source = tmp_path / "alone.cxx"
+    source.write_text(f'#include "{header}"\n#include "{header}"\n')
+    options = [f"-I{INCLUDE}", f"-isystem{root_folder()}/include"]
+    output_of("g++", "-std=c++17", "-fsyntax-only", *WARNINGS, *options, source)
 
 
 def test_every_golden_model_is_rebuilt(probe, tmp_path):
     path = tmp_path / "golden.root"
-    for model in GOLDEN:
-        onnxroot.write(model, f"{path}:models/{model.stem}")
-    done = subprocess.run(
-        [probe, "all", path], capture_output=True, text=True, timeout=300, check=False
-    )
-    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
-    found = dict(line.split("|") for line in done.stdout.splitlines() if "|" in line)
-    assert found == {
-        f"models/{model.stem}": hashlib.sha256(model.read_bytes()).hexdigest() for model in GOLDEN
+    for name in GOLDEN_NAMES:
+        onnxroot.write(golden(name), f"{path}:models/{name}")
+    lines = output_of(probe, "all", path).splitlines()
+    assert dict(line.split("|") for line in lines) == {
+        f"models/{name}": hashlib.sha256(golden(name).read_bytes()).hexdigest()
+        for name in GOLDEN_NAMES
     }

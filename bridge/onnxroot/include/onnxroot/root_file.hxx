@@ -1,0 +1,220 @@
+/// \file root_file.hxx
+/// \brief Directories, keys and bytes of a ROOT file.
+//
+// SPDX-License-Identifier: BSD-3-Clause
+
+#ifndef ONNXROOT_ROOT_FILE_HXX
+#define ONNXROOT_ROOT_FILE_HXX
+
+#include "error.hxx"
+#include "root_errors.hxx"
+#include "spec.hxx"
+#include "unzip.hxx"
+
+#include <TDirectory.h>
+#include <TFile.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace onnxroot::detail {
+
+/// A ROOT file's directories and bytes.
+///
+/// A damaged directory or list of streamers can end the process in TFile and TKey, so TFile gives bytes
+/// alone here, and the directories are read as ROOT's TFile reference describes them.
+class RootFile {
+public:
+   explicit RootFile(const std::string &path)
+   {
+      fWhere.fFile = path;
+      TDirectory::TContext context;
+      fFile = RootErrors::Run(fWhere, "", "a ROOT file", [&] {
+         const std::string raw = path + (path.find('?') == std::string::npos ? "?" : "&") + "filetype=raw";
+         std::unique_ptr<TFile> file{TFile::Open(raw.c_str(), "READ_WITHOUT_GLOBALREGISTRATION")};
+         if (file && file->IsZombie())
+            file.reset();
+         return file;
+      });
+      fSize = static_cast<std::uint64_t>(std::max<Long64_t>(fFile->GetSize(), 0));
+      Bytes head = Take(0, std::min<std::uint64_t>(fSize, 64), "");
+      if (fSize < 64 || head.fData.compare(0, 4, "root") != 0)
+         fWhere.Fail("", "a ROOT file", fSize == 0 ? "no bytes" : "other bytes at its begin", "is it the right file?");
+      head.fNext = 4;
+      const bool large = head.Integer(4) >= 1000000;
+      const std::uint64_t begin = head.Integer(4);
+      head.fNext += large ? 24 : 16;
+      fTop = begin + head.Integer(4);
+   }
+
+   /// The text of a manifest, or nothing if there is none in that directory.
+   std::optional<std::string> Manifest(const std::string &directory)
+   {
+      std::uint64_t place = fTop;
+      for (std::size_t first = 0; first < directory.size();) {
+         const std::size_t end = std::min(directory.find('/', first), directory.size());
+         const auto keys = Keys(place, directory);
+         const Key *const key = Find(keys, directory.substr(first, end - first));
+         if (!key || !key->IsDirectory())
+            return std::nullopt;
+         place = key->fPosition + key->fHeader;
+         first = end + 1;
+      }
+      return Manifest(Keys(place, directory), directory);
+   }
+   /// The directories with a manifest of ours.
+   std::vector<std::string> Models()
+   {
+      std::vector<std::string> found;
+      std::set<std::uint64_t> seen;
+      Search(fTop, "", 0, seen, found);
+      std::sort(found.begin(), found.end());
+      return found;
+   }
+   const Where &Location() const { return fWhere; }
+
+   void Read(char *out, std::uint64_t position, std::uint64_t nbytes, const Where &where, const std::string &part)
+   {
+      if (nbytes > (1u << 30) || nbytes > fSize || position > fSize - nbytes)
+         where.Fail(part, "bytes within the file", "some that end behind it");
+      RootErrors errors;
+      if (nbytes > 0 && fFile->ReadBuffer(out, static_cast<Long64_t>(position), static_cast<Int_t>(nbytes)))
+         where.Fail(part, std::to_string(nbytes) + " bytes", "a failure to read them");
+   }
+
+private:
+   /// Bytes from the file, read in ROOT's way: big-endian, and 0 where they are at an end.
+   struct Bytes {
+      std::string fData;
+      std::size_t fNext = 0;
+      bool fGood = true;
+
+      std::uint64_t Integer(int nbytes)
+      {
+         std::uint64_t value = 0;
+         for (; nbytes > 0; --nbytes)
+            value = value << 8 | (Has(1) ? static_cast<unsigned char>(fData[fNext++]) : 0);
+         return value;
+      }
+      bool Has(std::uint64_t nbytes) { return fGood = fGood && fNext <= fData.size() && nbytes <= fData.size() - fNext; }
+      std::string Text()
+      {
+         std::uint64_t n = Integer(1);
+         n = n == 255 ? Integer(4) : n;
+         const std::string text = Has(n) ? fData.substr(fNext, n) : "";
+         fNext += text.size();
+         return text;
+      }
+   };
+   struct Key {
+      std::uint64_t fNBytes = 0, fObject = 0, fHeader = 0, fCycle = 0, fPosition = 0;
+      std::string fClass, fName;
+      bool IsDirectory() const { return fClass == "TDirectoryFile" || fClass == "TDirectory"; }
+   };
+   Bytes Take(std::uint64_t position, std::uint64_t nbytes, const std::string &part)
+   {
+      Bytes bytes;
+      if (nbytes <= fSize)
+         bytes.fData.resize(static_cast<std::size_t>(nbytes));
+      Read(bytes.fData.data(), position, nbytes, fWhere, part);
+      return bytes;
+   }
+   static Key ReadKey(Bytes &bytes)
+   {
+      Key key;
+      const std::size_t start = bytes.fNext;
+      key.fNBytes = bytes.Integer(4);
+      const int seek = bytes.Integer(2) > 1000 ? 8 : 4;
+      key.fObject = bytes.Integer(4);
+      bytes.fNext += 4;
+      key.fHeader = bytes.Integer(2);
+      key.fCycle = bytes.Integer(2);
+      key.fPosition = bytes.Integer(seek);
+      bytes.fNext += static_cast<std::size_t>(seek);
+      key.fClass = bytes.Text();
+      key.fName = bytes.Text();
+      bytes.Text(); // the title
+      bytes.fGood = bytes.fGood && bytes.fNext - start == key.fHeader && key.fNBytes >= key.fHeader;
+      return key;
+   }
+   /// The keys of the directory whose record begins there.
+   std::vector<Key> Keys(std::uint64_t position, const std::string &part)
+   {
+      Bytes record = Take(position, std::min<std::uint64_t>(42, fSize - std::min(position, fSize)), part);
+      const int seek = record.Integer(2) > 1000 ? 8 : 4;
+      record.fNext += 8;
+      const std::uint64_t nbytes = record.Integer(4);
+      record.fNext += 4 + 2 * static_cast<std::size_t>(seek);
+      const std::uint64_t place = record.Integer(seek);
+      std::vector<Key> keys;
+      if (!record.fGood || (place > 0 && nbytes > (1u << 30)))
+         fWhere.Fail(part, "a directory", "something else");
+      if (place == 0)
+         return keys; // it is empty
+      Bytes list = Take(place, nbytes, part);
+      ReadKey(list);
+      for (std::uint64_t n = list.Integer(4); n > 0 && list.fGood; --n)
+         keys.push_back(ReadKey(list));
+      if (!list.fGood)
+         fWhere.Fail(part, "a list of keys", "something else");
+      return keys;
+   }
+   /// The key of that name with the highest cycle.
+   static const Key *Find(const std::vector<Key> &keys, const std::string &name)
+   {
+      const Key *found = nullptr;
+      for (const Key &key : keys)
+         if (key.fName == name && (!found || key.fCycle > found->fCycle))
+            found = &key;
+      return found;
+   }
+   std::optional<std::string> Manifest(const std::vector<Key> &keys, const std::string &directory)
+   {
+      const std::string part = directory.empty() ? "manifest" : directory + "/manifest";
+      const Key *const key = Find(keys, "manifest");
+      if (!key || key->fClass != "TObjString")
+         return std::nullopt;
+      const std::uint64_t stored = key->fNBytes - key->fHeader;
+      Bytes object = Take(key->fPosition + key->fHeader, stored, part);
+      if (stored != key->fObject) {
+         std::vector<char> from(object.fData.begin(), object.fData.end());
+         const bool good = CanHold(stored, key->fObject);
+         object.fData.assign(good ? static_cast<std::size_t>(key->fObject) : 0, 0);
+         if (!good || !Unzip(from, object.fData.data(), key->fObject))
+            fWhere.Fail(part, "a text", "bytes that can't be decompressed");
+      }
+      object.fNext = 12; // byte count and version of TObjString, version and number of TObject
+      object.fNext += object.Integer(4) & 0x10 ? 2 : 0;
+      const std::string text = object.Text();
+      if (!object.fGood)
+         fWhere.Fail(part, "a text", "one that is cut");
+      if (text.rfind("{\"format\":\"onnxroot\"", 0) != 0) // §3.1
+         return std::nullopt;
+      return text;
+   }
+   void Search(std::uint64_t place, const std::string &path, int depth, std::set<std::uint64_t> &seen,
+               std::vector<std::string> &found)
+   {
+      if (depth > kMaxDepth || !seen.insert(place).second)
+         return;
+      const auto keys = Keys(place, path);
+      if (Manifest(keys, path))
+         found.push_back(path);
+      for (const Key &key : keys)
+         if (key.IsDirectory() && Find(keys, key.fName) == &key)
+            Search(key.fPosition + key.fHeader, path.empty() ? key.fName : path + "/" + key.fName, depth + 1, seen, found);
+   }
+   Where fWhere;
+   std::unique_ptr<TFile> fFile;
+   std::uint64_t fSize = 0, fTop = 0;
+};
+
+} // namespace onnxroot::detail
+
+#endif
