@@ -26,6 +26,11 @@ def probe(tmp_path_factory):
     return compile_program(FOLDER / "probe.cxx", tmp_path_factory.mktemp("cpp") / "probe", "-O1")
 
 
+def test_headers_are_short():
+    lengths = {name: (INCLUDE / name).read_text().count("\n") for name in HEADERS}
+    assert {name: n for name, n in lengths.items() if n > 400} == {}
+
+
 @pytest.mark.parametrize("header", HEADERS)
 def test_each_header_stands_alone(header, tmp_path):
     source = tmp_path / "alone.cxx"
