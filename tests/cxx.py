@@ -57,6 +57,6 @@ def compile_program(source, program, *options):
     output_of(
         *("g++", "-std=c++17", *WARNINGS, *options, f"-I{INCLUDE}", f"-isystem{root}/include"),
         *(source, "-o", program),
-        *(f"-L{root}/lib", f"-Wl,-rpath,{root}/lib", "-lCore", "-lRIO", "-lROOTNTuple"),
+        *(f"-L{root}/lib", f"-Wl,-rpath,{root}/lib", "-lCore", "-lRIO"),
     )
     return program

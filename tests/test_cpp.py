@@ -1,8 +1,11 @@
 """The C++ reader rebuilds every golden model, compiled with g++ against real ROOT."""
 
 import hashlib
+import subprocess
 
+import numpy as np
 import pytest
+import xxhash
 
 import onnxroot
 from tests.cxx import (
@@ -37,6 +40,20 @@ def test_each_header_stands_alone(header, tmp_path):
     source.write_text(f'#include "{header}"\n#include "{header}"\n')
     options = [f"-I{INCLUDE}", f"-isystem{root_folder()}/include"]
     output_of("g++", "-std=c++17", "-fsyntax-only", *WARNINGS, *options, source)
+
+
+@pytest.mark.parametrize("option", ["-O2", "-DONNXROOT_PORTABLE"])
+def test_digests(option, tmp_path):
+    """All lengths up to past a block of XXH3, with the processor's instructions and without."""
+    data = np.random.default_rng(1).bytes(2100)
+    program = compile_program(FOLDER / "digests.cxx", tmp_path / "digests", option)
+    done = subprocess.run([program], input=data, capture_output=True, check=True)
+    heads = [data[:n] for n in range(len(data) + 1)]
+    assert done.stdout.decode().splitlines() == [
+        f"{xxhash.xxh64_hexdigest(head)} {xxhash.xxh3_64_hexdigest(head)} "
+        f"{hashlib.sha256(head).hexdigest()}"
+        for head in heads
+    ]
 
 
 def test_every_golden_model_is_rebuilt(probe, tmp_path):

@@ -8,13 +8,13 @@
 /// model.Save("tagger.onnx");                                  // and its external files
 /// \endcode
 ///
-/// Written from FORMAT.md, whose sections the comments cite. Needs ROOT's Core, RIO and ROOTNTuple
-/// libraries (tried with ROOT 6.40) and a little-endian machine. Every failure is an
-/// onnxroot::Error; callbacks and allocations may throw their own exceptions. What is read is checked
-/// against the digests in the file, so a damaged file gives an Error, and never wrong data.
+/// Written from FORMAT.md, whose sections the comments cite. Needs ROOT's libraries Core and RIO (tried
+/// with ROOT 6.40) and a little-endian machine. Every failure is an onnxroot::Error; callbacks and
+/// allocations may throw their own exceptions. What is read is checked against the digests in the file,
+/// so a damaged file gives an Error, and never wrong data.
 ///
-/// ROOT finds the RNTuples, but their pages are read here: where a damaged number leads ROOT's own
-/// views out of a page, they end the process; and none of them checks a digest.
+/// ROOT opens the file and decompresses. Directories and RNTuples are read here, because ROOT's own
+/// readers of them check no digest, and end the process where a damaged number leads them astray.
 ///
 /// A Model is not to be used from several threads at once; two models may be.
 //

@@ -7,22 +7,19 @@
 #define ONNXROOT_NTUPLE_HXX
 
 #include "column.hxx"
+#include "envelopes.hxx"
 #include "error.hxx"
 #include "json.hxx"
-#include "root_errors.hxx"
 #include "root_file.hxx"
 #include "unzip.hxx"
 #include "xxhash.hxx"
 
-#include <ROOT/RNTupleDescriptor.hxx>
-#include <ROOT/RNTupleReader.hxx>
-
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <map>
-#include <memory>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -30,48 +27,169 @@
 
 namespace onnxroot::detail {
 
-/// An RNTuple: its descriptor is ROOT's, its pages are read and decoded here.
+/// An RNTuple: its metadata and pages are read and decoded here, and checked against the manifest.
 class NTuple {
 public:
+   /// \param info what the manifest says of it
    NTuple(RootFile &file, const Where &where, const std::string &name, const Json &info)
-      : fFile(file), fWhere(where), fName(name)
+      : fFile(file), fWhere(where), fName(name), fNRows(info["rows"].Count())
    {
-      const std::string path = where.fModel.empty() ? name : where.fModel + "/" + name;
-      fReader = RootErrors::Run(where, name, "an RNTuple", [&] {
-         auto reader = ROOT::RNTupleReader::Open(path, where.fFile);
-         reader->GetDescriptor(); // keeps a copy
-         return reader;
-      });
-      const std::uint64_t rows = info["rows"].Count(), found = fReader->GetNEntries();
       for (const Json &digest : info["digests"].Array())
          fDigests.push_back(digest.String());
-      const bool merged = found > rows && rows > 0 && found % rows == 0; // §3.2
-      if (found != rows)
-         where.Fail(name, std::to_string(rows) + " rows", std::to_string(found),
-                    merged ? "the file was probably merged with hadd: restore it from the original"
-                           : "the file is damaged");
-      for (const auto &cluster : Descriptor().GetClusterIterable())
-         fClusters.emplace_back(cluster.GetFirstEntryIndex(), cluster.GetId());
-      std::sort(fClusters.begin(), fClusters.end());
-      if (fClusters.size() != fDigests.size())
-         where.Fail(name, std::to_string(fDigests.size()) + " clusters", std::to_string(fClusters.size()));
-      RootErrors::Run(where, name, "columns of plain numbers, strings and lists", [&] { return FindColumns(); });
+      try {
+         ReadMetadata(where.fModel.empty() ? name : where.fModel + "/" + name);
+      } catch (const std::invalid_argument &error) { // of the functions for metadata
+         where.Fail(name, error.what(), "something else", Advice("it is missing or damaged"));
+      }
+      CountCopies();
    }
-   std::size_t NClusters() const { return fClusters.size(); }
+   std::size_t NClusters() const { return fDigests.size(); }
 
-   /// All columns of the only cluster, by field, checked against the digest.
+   /// All columns of the only cluster, by field.
    std::map<std::string, Column> ReadAll()
    {
+      fWhere.Need(fNRows > 0 && NClusters() == 1, fName, "one cluster", "another number");
+      for (std::size_t copy = 1; copy < fNCopies; ++copy)
+         ReadColumns(copy);
+      return ReadColumns(0);
+   }
+   /// The values of one cluster of a table in `tensors/`.
+   void ReadValues(std::size_t cluster, int storage, std::vector<char> &out)
+   {
+      const auto values = std::find_if(fColumns.begin(), fColumns.end(), [](auto &c) { return c.first == "values"; });
+      fWhere.Need(cluster < NClusters() && values != fColumns.end() && !values->second.back().fIsIndex &&
+                     values->second.back().fStorage == storage,
+                  fName, "all values of the payloads", "others");
+      for (std::size_t copy = fNCopies; copy-- > 0;) {
+         ReadColumn(values->second.back(), fClusters[copy * NClusters() + cluster], out);
+         Xxh64 digest;
+         digest.Update(out.data(), out.size());
+         Check(digest, cluster);
+      }
+   }
+
+private:
+   struct Part {
+      std::size_t fNumber; ///< of the column in the RNTuple
+      bool fIsIndex;
+      int fStorage;
+      std::uint64_t fSize; ///< of a value in memory
+      bool fSplit, fDelta, fZigzag;
+      std::uint64_t fStored; ///< bytes of a value in the file
+   };
+   void ReadMetadata(const std::string &path)
+   {
+      const auto object = fFile.Object(path, "ROOT::RNTuple");
+      if (!object)
+         throw std::invalid_argument("an RNTuple");
+      const Anchor anchor = ReadAnchor(*object);
+      NTupleSchema schema;
+      const std::string header = Bytes(anchor.fHeader), footer = Bytes(anchor.fFooter);
+      Envelope(header, Envelope::kHeader).ReadHeader(schema);
+      for (const EnvelopeLink &link : Envelope(footer, Envelope::kFooter).ReadFooter(schema)) {
+         const std::string pages = Bytes(link);
+         Envelope(pages, Envelope::kPageList).ReadPageList(fClusters);
+      }
+      std::sort(fClusters.begin(), fClusters.end(), [](auto &a, auto &b) { return a.fFirst < b.fFirst; });
+      FindColumns(schema);
+   }
+   std::string Bytes(const EnvelopeLink &link)
+   {
+      std::string bytes;
+      const std::uint64_t stored = link.fLocator.fNBytes;
+      if (stored == link.fLength) {
+         bytes.resize(fFile.CheckedSize(link.fLocator.fPosition, stored, fWhere, fName));
+         fFile.Read(bytes.data(), link.fLocator.fPosition, stored, fWhere, fName);
+         return bytes;
+      }
+      if (!CanHold(stored, link.fLength))
+         throw std::invalid_argument("metadata that are compressed");
+      fStored.resize(fFile.CheckedSize(link.fLocator.fPosition, stored, fWhere, fName));
+      fFile.Read(fStored.data(), link.fLocator.fPosition, stored, fWhere, fName);
+      bytes.resize(static_cast<std::size_t>(link.fLength));
+      if (!Unzip(fStored, bytes.data(), link.fLength))
+         throw std::invalid_argument("metadata that can be decompressed");
+      return bytes;
+   }
+   /// The columns of each top-level field, outermost first.
+   void FindColumns(const NTupleSchema &schema)
+   {
+      std::vector<std::size_t> top; // of each field
+      for (std::size_t i = 0; i < schema.fFields.size(); ++i) {
+         const FieldRecord &field = schema.fFields[i];
+         if (field.fParent > i)
+            throw std::invalid_argument("fields behind those they belong to");
+         top.push_back(field.fParent == i ? fColumns.size() : top[field.fParent]);
+         if (field.fParent == i)
+            fColumns.emplace_back(field.fName, std::vector<Part>());
+      }
+      for (std::size_t i = 0; i < schema.fColumns.size(); ++i) {
+         const ColumnRecord &column = schema.fColumns[i];
+         if (column.fField >= top.size() || column.fRepresentation != 0)
+            throw std::invalid_argument("columns of fields, in one representation");
+         fColumns[top[column.fField]].second.push_back(PartOf(i, column.fType));
+      }
+      for (const auto &[name, parts] : fColumns) {
+         bool good = !parts.empty() && parts.size() <= 3;
+         for (std::size_t i = 0; i < parts.size(); ++i)
+            good = good && parts[i].fIsIndex == (i + 1 < parts.size());
+         if (!good)
+            throw std::invalid_argument("columns of plain numbers, strings and lists");
+      }
+   }
+   static Part PartOf(std::size_t number, unsigned type)
+   {
+      struct Row {
+         unsigned fType, fSplit;
+         int fStorage;
+         bool fIsIndex;
+      };
+      static const Row rows[] = {{0x01, 0, kUInt8, false},     {0x02, 0, kText, false},      {0x03, 0, kInt8, false},
+                                 {0x04, 0, kUInt8, false},     {0x05, 0x11, kInt16, false},  {0x06, 0x12, kUInt16, false},
+                                 {0x07, 0x13, kInt32, false},  {0x08, 0x14, kUInt32, false}, {0x09, 0x15, kInt64, false},
+                                 {0x0A, 0x16, kUInt64, false}, {0x0C, 0x18, kFloat, false},  {0x0D, 0x19, kDouble, false},
+                                 {0x0E, 0x1A, kUInt32, true},  {0x0F, 0x1B, kUInt64, true}};
+      for (const Row &row : rows) {
+         if (type == 0 || (type != row.fType && type != row.fSplit))
+            continue;
+         const bool split = type != row.fType;
+         const bool isSigned = row.fStorage % 2 == 1 && row.fStorage < kFloat;
+         const std::uint64_t stored = InfoOf(row.fStorage).fSize;
+         return {number, row.fIsIndex, row.fStorage, row.fIsIndex ? 8 : stored, split, split && row.fIsIndex,
+                 split && isSigned, stored};
+      }
+      throw std::invalid_argument("columns of plain numbers, strings and lists");
+   }
+   /// hadd writes the rows and clusters of all files one after the other (§3.2).
+   void CountCopies()
+   {
+      std::uint64_t rows = 0;
+      for (const Cluster &cluster : fClusters)
+         rows += cluster.fNRows;
+      fNCopies = fNRows > 0 && rows % fNRows == 0 ? static_cast<std::size_t>(rows / fNRows) : 1;
+      if (fNCopies > 1 && fClusters.size() == fNCopies * NClusters())
+         return;
+      const std::string advice = rows > fNRows ? kMerged : Advice("the file is damaged");
+      if (rows != fNRows)
+         fWhere.Fail(fName, std::to_string(fNRows) + " rows", std::to_string(rows), advice);
+      if (fClusters.size() != NClusters())
+         fWhere.Fail(fName, std::to_string(NClusters()) + " clusters", std::to_string(fClusters.size()), advice);
+   }
+   std::string Advice(const char *otherwise)
+   {
+      const std::string manifest = fWhere.fModel.empty() ? "manifest" : fWhere.fModel + "/manifest";
+      return fFile.NCycles(manifest) > 1 ? kMerged : otherwise;
+   }
+   std::map<std::string, Column> ReadColumns(std::size_t copy)
+   {
       std::map<std::string, Column> columns;
-      const std::uint64_t nRows = fReader->GetNEntries();
-      fWhere.Need(nRows > 0 && NClusters() == 1, fName, "one cluster", "another number");
       Xxh64 digest;
       for (const auto &[name, parts] : fColumns) {
          Column &column = columns[name];
-         std::uint64_t n = nRows;
+         std::uint64_t n = fNRows;
          for (const Part &part : parts) {
             std::vector<char> data;
-            ReadColumn(part, 0, data);
+            ReadColumn(part, fClusters[copy], data);
             digest.Update(data.data(), data.size());
             fWhere.Need(data.size() / part.fSize == n, fName, "columns of equal length", "others");
             if (!part.fIsIndex) {
@@ -79,7 +197,7 @@ public:
                column.fValues = std::move(data);
                continue;
             }
-            column.fOffsets.emplace_back(n + 1);
+            column.fOffsets.emplace_back(static_cast<std::size_t>(n) + 1);
             auto &ends = column.fOffsets.back();
             if (n > 0)
                std::memcpy(ends.data() + 1, data.data(), data.size());
@@ -90,121 +208,38 @@ public:
       Check(digest, 0);
       return columns;
    }
-   /// The values of one cluster of a table in `tensors/`, checked against their digest.
-   void ReadValues(std::size_t cluster, int storage, std::vector<char> &out)
-   {
-      const auto values = std::find_if(fColumns.begin(), fColumns.end(), [](auto &c) { return c.first == "values"; });
-      fWhere.Need(cluster < NClusters() && values != fColumns.end() && !values->second.back().fIsIndex &&
-                     values->second.back().fStorage == storage,
-                  fName, "all values of the payloads", "others");
-      ReadColumn(values->second.back(), cluster, out);
-      Xxh64 digest;
-      digest.Update(out.data(), out.size());
-      Check(digest, cluster);
-   }
-
-private:
-   using ColumnType = ROOT::ENTupleColumnType;
-   struct Part {
-      ROOT::DescriptorId_t fId;
-      ColumnType fType;
-      bool fIsIndex;
-      int fStorage;
-      std::uint64_t fSize; ///< of a value in memory
-      bool fSplit, fDelta, fZigzag;
-      std::uint64_t fStored; ///< bytes of a value in the file
-   };
-   const ROOT::RNTupleDescriptor &Descriptor() { return fReader->GetDescriptor(); }
-
-   bool FindColumns()
-   {
-      const auto &descriptor = Descriptor();
-      for (const auto &top : descriptor.GetTopLevelFields()) {
-         fColumns.emplace_back(top.GetFieldName(), std::vector<Part>());
-         ROOT::DescriptorId_t field = top.GetId();
-         for (bool inner = true; inner;) {
-            for (const auto &column : descriptor.GetColumnIterable(field))
-               fColumns.back().second.push_back(PartOf(column.GetPhysicalId(), column.GetType()));
-            inner = false;
-            for (const auto &child : descriptor.GetFieldIterable(field)) {
-               if (inner || fColumns.back().second.size() > 2)
-                  throw std::runtime_error("records");
-               field = child.GetId();
-               inner = true;
-            }
-         }
-         const auto &parts = fColumns.back().second;
-         if (parts.empty() || parts.size() > 3 || parts.back().fIsIndex)
-            throw std::runtime_error("the field " + top.GetFieldName());
-         for (std::size_t i = 0; i + 1 < parts.size(); ++i)
-            if (!parts[i].fIsIndex)
-               throw std::runtime_error("two representations of " + top.GetFieldName());
-      }
-      return true;
-   }
-   static Part PartOf(ROOT::DescriptorId_t id, ColumnType type)
-   {
-      using T = ColumnType;
-      struct Row {
-         T fType, fSplit;
-         int fStorage;
-      };
-      static const Row rows[] = {{T::kUInt8, T::kUInt8, kUInt8},     {T::kByte, T::kByte, kUInt8},
-                                 {T::kInt8, T::kInt8, kInt8},        {T::kUInt16, T::kSplitUInt16, kUInt16},
-                                 {T::kInt16, T::kSplitInt16, kInt16}, {T::kUInt32, T::kSplitUInt32, kUInt32},
-                                 {T::kInt32, T::kSplitInt32, kInt32}, {T::kUInt64, T::kSplitUInt64, kUInt64},
-                                 {T::kInt64, T::kSplitInt64, kInt64}, {T::kReal32, T::kSplitReal32, kFloat},
-                                 {T::kReal64, T::kSplitReal64, kDouble}, {T::kChar, T::kChar, kText},
-                                 {T::kIndex64, T::kSplitIndex64, kInt64}, {T::kIndex32, T::kSplitIndex32, kInt32}};
-      for (const Row &row : rows) {
-         if (type != row.fType && type != row.fSplit)
-            continue;
-         const bool isIndex = row.fType == T::kIndex64 || row.fType == T::kIndex32, split = type != row.fType;
-         const std::uint64_t stored = InfoOf(row.fStorage).fSize;
-         const bool isSigned = row.fStorage % 2 == 1 && row.fStorage < kFloat;
-         return {id, type, isIndex, row.fStorage, isIndex ? 8 : stored, split, split && isIndex,
-                 split && isSigned && !isIndex, stored};
-      }
-      throw std::runtime_error("a column of another type");
-   }
-   void ReadColumn(const Part &part, std::size_t cluster, std::vector<char> &out)
+   void ReadColumn(const Part &part, const Cluster &cluster, std::vector<char> &out)
    {
       std::size_t filled = 0; // what `out` had before is overwritten
-      const auto &descriptor = Descriptor();
-      const auto &details = descriptor.GetClusterDescriptor(fClusters[cluster].second);
-      if (!details.ContainsColumn(part.fId) || details.GetColumnRange(part.fId).IsSuppressed())
+      if (part.fNumber >= cluster.fPages.size())
          fWhere.Fail(fName, "all columns", "one without pages");
-      for (const auto &page : details.GetPageRange(part.fId).GetPageInfos()) {
-         const auto &locator = page.GetLocator();
-         const std::uint64_t stored = locator.GetNBytesOnStorage(), nbytes = page.GetNElements() * part.fStored;
+      for (const Page &page : cluster.fPages[part.fNumber]) {
+         const std::uint64_t stored = page.fLocator.fNBytes, nbytes = page.fNElements * part.fStored;
          const bool compressed = stored != nbytes;
-         if (locator.GetType() != ROOT::RNTupleLocator::kTypeFile || nbytes > (std::uint64_t(1) << 32) ||
-             (compressed && !CanHold(stored, nbytes)))
-            fWhere.Fail(fName, "a page of plain numbers in the file", "something else");
-         const auto position = locator.template GetPosition<std::uint64_t>();
+         if (compressed && !CanHold(stored, nbytes))
+            fWhere.Fail(fName, "pages of plain numbers", "something else");
+         const std::size_t size = fFile.CheckedSize(page.fLocator.fPosition, stored, fWhere, fName);
          const bool plain = part.fStored == part.fSize && !part.fSplit;
          std::vector<char> &target = plain ? out : fPage;
          const std::size_t before = plain ? filled : 0;
          if (target.size() < before + nbytes)
-            target.resize(before + nbytes);
+            target.resize(before + static_cast<std::size_t>(nbytes));
          char *const data = target.data() + before;
          if (compressed) {
-            fStored.resize(stored);
-            fFile.Read(fStored.data(), position, stored, fWhere, fName);
+            fStored.resize(size);
+            fFile.Read(fStored.data(), page.fLocator.fPosition, stored, fWhere, fName);
             if (!Unzip(fStored, data, nbytes))
                fWhere.Fail(fName, "compressed values", "bytes that can't be decompressed");
          } else if (nbytes > 0) {
-            fFile.Read(data, position, stored, fWhere, fName);
+            fFile.Read(data, page.fLocator.fPosition, stored, fWhere, fName);
          }
          if (!plain) {
             out.resize(filled);
-            Decode(part, page.GetNElements(), out);
+            Decode(part, page.fNElements, out);
          }
-         filled += page.GetNElements() * part.fSize;
+         filled += static_cast<std::size_t>(page.fNElements * part.fSize);
       }
       out.resize(filled);
-      if (filled / part.fSize != details.GetColumnRange(part.fId).GetNElements())
-         fWhere.Fail(fName, "pages with all values", "others");
    }
    /// Undo the splitting of values by bytes, and differences and zigzag coding; append the values.
    void Decode(const Part &part, std::uint64_t n, std::vector<char> &out) const
@@ -221,22 +256,24 @@ private:
             value = (value >> 1) ^ (0 - (value & 1));
          if (part.fDelta)
             value = sum += value;
-         if (part.fIsIndex && part.fStored == 4)
-            value &= 0xFFFFFFFF;
          std::memcpy(out.data() + first + i * part.fSize, &value, part.fSize);
       }
    }
    void Check(const Xxh64 &digest, std::size_t cluster) const
    {
       if (digest.Hex() != fDigests[cluster])
-         fWhere.Fail(fName + " cluster " + std::to_string(cluster), "the digest " + fDigests[cluster], digest.Hex());
+         fWhere.Fail(fName + " cluster " + std::to_string(cluster), "the digest " + fDigests[cluster], digest.Hex(),
+                     fNCopies > 1 ? kMerged : "the file is damaged");
    }
+   static constexpr const char *kMerged = "the file was probably merged with hadd, which left no copy that is whole, or "
+                                          "copies that differ: write the model anew from the original";
    RootFile &fFile;
    Where fWhere;
    std::string fName;
-   std::unique_ptr<ROOT::RNTupleReader> fReader;
-   std::vector<std::string> fDigests;
-   std::vector<std::pair<std::uint64_t, ROOT::DescriptorId_t>> fClusters;
+   std::uint64_t fNRows;
+   std::vector<std::string> fDigests; ///< by cluster
+   std::vector<Cluster> fClusters;    ///< those of all copies
+   std::size_t fNCopies = 1;
    std::vector<std::pair<std::string, std::vector<Part>>> fColumns;
    std::vector<char> fStored, fPage;
 };

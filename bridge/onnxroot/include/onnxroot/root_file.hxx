@@ -17,10 +17,12 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace onnxroot::detail {
@@ -53,38 +55,66 @@ public:
       fTop = begin + head.Integer(4);
    }
 
+   /// The bytes of an object, or nothing if there is none of that name and class.
+   std::optional<std::string> Object(const std::string &path, const std::string &className)
+   {
+      const auto [directory, name] = Halves(path);
+      const auto *const keys = KeysIn(directory);
+      const Key *const key = keys ? Find(*keys, name) : nullptr;
+      if (!key || key->fClass != className)
+         return std::nullopt;
+      return ReadObject(*key, path);
+   }
+   /// How many objects have that name.
+   std::size_t NCycles(const std::string &path)
+   {
+      const auto [directory, name] = Halves(path);
+      const auto *const keys = KeysIn(directory);
+      std::size_t n = 0;
+      for (const Key *key = keys ? Find(*keys, name) : nullptr; key; ++n)
+         key = key != &keys->back() && key[1].fName == name ? key + 1 : nullptr;
+      return n;
+   }
    /// The text of a manifest, or nothing if there is none in that directory.
    std::optional<std::string> Manifest(const std::string &directory)
    {
-      std::uint64_t place = fTop;
-      for (std::size_t first = 0; first < directory.size();) {
-         const std::size_t end = std::min(directory.find('/', first), directory.size());
-         const auto keys = Keys(place, directory);
-         const Key *const key = Find(keys, directory.substr(first, end - first));
-         if (!key || !key->IsDirectory())
-            return std::nullopt;
-         place = key->fPosition + key->fHeader;
-         first = end + 1;
-      }
-      return Manifest(Keys(place, directory), directory);
+      const std::string path = directory.empty() ? "manifest" : directory + "/manifest";
+      auto object = Object(path, "TObjString");
+      if (!object)
+         return std::nullopt;
+      Bytes bytes{std::move(*object)};
+      bytes.fNext = 12; // byte count and version of TObjString, version and number of TObject
+      bytes.fNext += bytes.Integer(4) & 0x10 ? 2 : 0;
+      const std::string text = bytes.Text();
+      if (!bytes.fGood)
+         fWhere.Fail(path, "a text", "one that is cut");
+      if (text.rfind("{\"format\":\"onnxroot\"", 0) != 0) // §3.1
+         return std::nullopt;
+      return text;
    }
    /// The directories with a manifest of ours.
    std::vector<std::string> Models()
    {
       std::vector<std::string> found;
       std::set<std::uint64_t> seen;
-      Search(fTop, "", 0, seen, found);
+      Search("", fTop, 0, seen, found);
       std::sort(found.begin(), found.end());
       return found;
    }
    const Where &Location() const { return fWhere; }
 
-   void Read(char *out, std::uint64_t position, std::uint64_t nbytes, const Where &where, const std::string &part)
+   /// A number of bytes that the file has at that place.
+   std::size_t CheckedSize(std::uint64_t position, std::uint64_t nbytes, const Where &where, const std::string &part) const
    {
       if (nbytes > (1u << 30) || nbytes > fSize || position > fSize - nbytes)
          where.Fail(part, "bytes within the file", "some that end behind it");
+      return static_cast<std::size_t>(nbytes);
+   }
+   void Read(char *out, std::uint64_t position, std::uint64_t nbytes, const Where &where, const std::string &part)
+   {
+      const std::size_t size = CheckedSize(position, nbytes, where, part);
       RootErrors errors;
-      if (nbytes > 0 && fFile->ReadBuffer(out, static_cast<Long64_t>(position), static_cast<Int_t>(nbytes)))
+      if (size > 0 && fFile->ReadBuffer(out, static_cast<Long64_t>(position), static_cast<Int_t>(size)))
          where.Fail(part, std::to_string(nbytes) + " bytes", "a failure to read them");
    }
 
@@ -143,7 +173,7 @@ private:
       bytes.fGood = bytes.fGood && bytes.fNext - start == key.fHeader && key.fNBytes >= key.fHeader;
       return key;
    }
-   /// The keys of the directory whose record begins there.
+   /// The keys of the directory whose record begins there, by name, later cycles first.
    std::vector<Key> Keys(std::uint64_t position, const std::string &part)
    {
       Bytes record = Take(position, std::min<std::uint64_t>(42, fSize - std::min(position, fSize)), part);
@@ -163,53 +193,68 @@ private:
          keys.push_back(ReadKey(list));
       if (!list.fGood)
          fWhere.Fail(part, "a list of keys", "something else");
+      std::stable_sort(keys.begin(), keys.end(), [](auto &a, auto &b) {
+         return a.fName != b.fName ? a.fName < b.fName : a.fCycle > b.fCycle;
+      });
       return keys;
    }
-   /// The key of that name with the highest cycle.
+   /// The key of that name with the highest cycle, or null.
    static const Key *Find(const std::vector<Key> &keys, const std::string &name)
    {
-      const Key *found = nullptr;
-      for (const Key &key : keys)
-         if (key.fName == name && (!found || key.fCycle > found->fCycle))
-            found = &key;
-      return found;
+      const auto found =
+         std::lower_bound(keys.begin(), keys.end(), name, [](auto &key, auto &wanted) { return key.fName < wanted; });
+      return found == keys.end() || found->fName != name ? nullptr : &*found;
    }
-   std::optional<std::string> Manifest(const std::vector<Key> &keys, const std::string &directory)
+   std::string ReadObject(const Key &key, const std::string &path)
    {
-      const std::string part = directory.empty() ? "manifest" : directory + "/manifest";
-      const Key *const key = Find(keys, "manifest");
-      if (!key || key->fClass != "TObjString")
-         return std::nullopt;
-      const std::uint64_t stored = key->fNBytes - key->fHeader;
-      Bytes object = Take(key->fPosition + key->fHeader, stored, part);
-      if (stored != key->fObject) {
-         std::vector<char> from(object.fData.begin(), object.fData.end());
-         const bool good = CanHold(stored, key->fObject);
-         object.fData.assign(good ? static_cast<std::size_t>(key->fObject) : 0, 0);
-         if (!good || !Unzip(from, object.fData.data(), key->fObject))
-            fWhere.Fail(part, "a text", "bytes that can't be decompressed");
-      }
-      object.fNext = 12; // byte count and version of TObjString, version and number of TObject
-      object.fNext += object.Integer(4) & 0x10 ? 2 : 0;
-      const std::string text = object.Text();
-      if (!object.fGood)
-         fWhere.Fail(part, "a text", "one that is cut");
-      if (text.rfind("{\"format\":\"onnxroot\"", 0) != 0) // §3.1
-         return std::nullopt;
-      return text;
+      const std::uint64_t stored = key.fNBytes - key.fHeader;
+      Bytes object = Take(key.fPosition + key.fHeader, stored, path);
+      if (stored == key.fObject)
+         return std::move(object.fData);
+      std::vector<char> from(object.fData.begin(), object.fData.end());
+      const bool good = CanHold(stored, key.fObject);
+      object.fData.assign(good ? static_cast<std::size_t>(key.fObject) : 0, 0);
+      if (!good || !Unzip(from, object.fData.data(), key.fObject))
+         fWhere.Fail(path, "a compressed object", "bytes that can't be decompressed");
+      return std::move(object.fData);
    }
-   void Search(std::uint64_t place, const std::string &path, int depth, std::set<std::uint64_t> &seen,
+   /// Directory and name.
+   static std::pair<std::string, std::string> Halves(const std::string &path)
+   {
+      const std::size_t slash = path.rfind('/');
+      return slash == std::string::npos ? std::pair<std::string, std::string>("", path)
+                                        : std::pair(path.substr(0, slash), path.substr(slash + 1));
+   }
+   /// The keys in a directory, or null if there is none of that name.
+   const std::vector<Key> *KeysIn(const std::string &directory)
+   {
+      const auto known = fKeys.find(directory);
+      if (known != fKeys.end())
+         return &known->second;
+      if (directory.empty())
+         return &(fKeys[directory] = Keys(fTop, directory));
+      const auto [above, name] = Halves(directory);
+      const auto *const keys = KeysIn(above);
+      const Key *const key = keys ? Find(*keys, name) : nullptr;
+      if (!key || !key->IsDirectory())
+         return nullptr;
+      return &(fKeys[directory] = Keys(key->fPosition + key->fHeader, directory));
+   }
+   void Search(const std::string &path, std::uint64_t place, int depth, std::set<std::uint64_t> &seen,
                std::vector<std::string> &found)
    {
       if (depth > kMaxDepth || !seen.insert(place).second)
          return;
-      const auto keys = Keys(place, path);
-      if (Manifest(keys, path))
+      if (Manifest(path))
          found.push_back(path);
-      for (const Key &key : keys)
-         if (key.IsDirectory() && Find(keys, key.fName) == &key)
-            Search(key.fPosition + key.fHeader, path.empty() ? key.fName : path + "/" + key.fName, depth + 1, seen, found);
+      const auto *const keys = KeysIn(path);
+      if (!keys)
+         return; // a name with a slash, which no path leads to
+      for (const Key &key : *keys)
+         if (key.IsDirectory() && Find(*keys, key.fName) == &key)
+            Search(path.empty() ? key.fName : path + "/" + key.fName, key.fPosition + key.fHeader, depth + 1, seen, found);
    }
+   std::map<std::string, std::vector<Key>> fKeys; ///< by directory
    Where fWhere;
    std::unique_ptr<TFile> fFile;
    std::uint64_t fSize = 0, fTop = 0;

@@ -14,7 +14,7 @@
 #include <cstring>
 #include <string>
 
-#if (defined(__x86_64__) || defined(__i386__)) && defined(__GNUC__)
+#if (defined(__x86_64__) || defined(__i386__)) && defined(__GNUC__) && !defined(ONNXROOT_PORTABLE)
 #define ONNXROOT_SHA_INSTRUCTIONS
 #include <cpuid.h>
 #include <immintrin.h>

@@ -9,6 +9,7 @@
 #include "column.hxx"
 #include "error.hxx"
 #include "json.hxx"
+#include "manifest.hxx"
 #include "ntuple.hxx"
 #include "root_file.hxx"
 #include "schema.hxx"
@@ -23,7 +24,6 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -70,22 +70,17 @@ public:
       if (!text && directory.empty()) {
          const auto models = fFile.Models();
          if (models.size() != 1)
-            fWhere.Fail("", "the name of a model", "none, and " + std::to_string(models.size()) + " models in the file",
-                        "ListModels names them");
+            FailWithout(models);
          fWhere.fModel = models.front();
          text = fFile.Manifest(fWhere.fModel);
       }
       if (!text)
-         fWhere.Fail("", "a model", "no manifest of one", "ListModels names those in the file");
-      try {
-         Parse(*text);
-      } catch (const std::logic_error &error) { // of our own JSON reader, and the library's conversions
-         fWhere.Fail("manifest", error.what(), "something else");
-      }
+         fWhere.Fail("", "a model", "no manifest of one", Have(fFile.Models()));
+      fManifest = ParseManifest(*text, fWhere);
    }
    const Where &Location() const { return fWhere; }
-   const ManifestInfo &Manifest() const { return fManifest; }
-   const Schema &Types() const { return *fSchema; }
+   const ManifestInfo &Manifest() const { return fManifest->fInfo; }
+   const Schema &Types() const { return fManifest->fSchema; }
 
    /// The table of a message type, or null if the model has none of these.
    const Table *Find(int type)
@@ -161,30 +156,20 @@ public:
    }
 
 private:
-   void Parse(const std::string &text)
+   [[noreturn]] void FailWithout(const std::vector<std::string> &models) const
    {
-      const Json json = JsonReader::Read(text);
-      fManifest.fText = text;
-      fManifest.fFormatVersion = json["format_version"].Count();
-      if (fManifest.fFormatVersion > kFormatVersion || fManifest.fFormatVersion < 1)
-         fWhere.Fail("manifest", "a format version up to " + std::to_string(kFormatVersion),
-                     std::to_string(fManifest.fFormatVersion), "take a later onnxroot.hxx");
-      fManifest.fNBytes = json["onnx"]["nbytes"].Count();
-      fManifest.fSha256 = json["onnx"]["sha256"].String();
-      for (const Json &file : json["external_files"].Array())
-         fManifest.fExternalFiles.push_back(
-            {file["location"].String(), file["nbytes"].Count(), file["sha256"].String()});
-      fManifest.fProvenance = json["provenance"].Texts();
-      fManifest.fMetadata = json["metadata"].Texts();
-      fTableInfos = json["tables"].Object();
-      fSchema = std::make_unique<Schema>(json["schema"]);
+      if (models.empty())
+         fWhere.Fail("", "a model in the file", "none", "write one with `onnxroot convert`");
+      fWhere.Fail("", "the name of one of its models", "no name", Have(models));
    }
-   const Json *Info(const std::string &name) const
+   static std::string Have(const std::vector<std::string> &models)
    {
-      const auto &keys = fTableInfos.fKeys;
-      const auto found = std::find(keys.begin(), keys.end(), name);
-      return found == keys.end() ? nullptr : &fTableInfos.fItems[found - keys.begin()];
+      std::string names;
+      for (std::size_t i = 0; i < models.size() && i < 8; ++i)
+         names += (i ? ", " : "") + models[i];
+      return models.empty() ? "the file holds no models" : "the file holds " + names + (models.size() > 8 ? " ..." : "");
    }
+   const Json *Info(const std::string &name) const { return fManifest->Table(name); }
    void CheckTypes(const MessageType &type, const Table &table) const
    {
       auto check = [&](const std::string &name, int storage, std::size_t depth) {
@@ -287,9 +272,7 @@ private:
    };
    RootFile fFile;
    Where fWhere;
-   ManifestInfo fManifest;
-   Json fTableInfos;
-   std::unique_ptr<Schema> fSchema;
+   std::optional<StoredManifest> fManifest;
    std::map<std::string, Table> fTables;
    std::optional<Payloads> fPayloads;
    std::array<Open, 10> fOpen;
