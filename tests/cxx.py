@@ -56,7 +56,52 @@ def compile_program(source, program, *options):
     root = root_folder()
     output_of(
         *("g++", "-std=c++17", *WARNINGS, *options, f"-I{INCLUDE}", f"-isystem{root}/include"),
-        *(source, "-o", program),
+        *(FOLDER / source, "-o", program),
         *(f"-L{root}/lib", f"-Wl,-rpath,{root}/lib", "-lCore", "-lRIO"),
     )
     return program
+
+
+class Probe:
+    """The program in `cpp/probe.cxx`, which answers many commands; a context manager."""
+
+    def __init__(self, program, **environment):
+        self._program = program
+        self._environment = {**os.environ, **environment}
+        self._start()
+
+    def _start(self):
+        self._process = subprocess.Popen(
+            [self._program],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=self._environment,
+            text=True,
+            errors="replace",
+        )
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._process.stdin.close()
+        self._process.wait(timeout=60)
+        self._process.stdout.close()
+
+    def ask(self, *words):
+        """Give a command; return the lines of its answer.
+
+        The last is "done", "Error ...", "exception ..." or, where the program died, "crash ...".
+        """
+        self._process.stdin.write("\t".join(map(str, words)) + "\n")
+        self._process.stdin.flush()
+        lines = []
+        for line in self._process.stdout:
+            lines.append(line.rstrip("\n"))
+            if lines[-1].startswith(("done", "Error ", "exception ")):
+                return lines
+        code = self._process.wait()
+        self._process.stdout.close()
+        self._start()
+        return [*lines, f"crash with code {code}"]

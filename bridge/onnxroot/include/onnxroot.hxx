@@ -97,11 +97,13 @@ public:
 
    /// The names of the initializers, those of the main graph first.
    std::vector<std::string> TensorNames() { return fTensors.Names(); }
-   /// The elements of an initializer.
+   /// Element type and shape of an initializer.
+   TensorInfo GetTensorInfo(const std::string &name) { return fTensors.Info(name); }
+   /// The elements of an initializer, wherever the model keeps them: external files included.
    ///
-   /// \tparam T float, double, an integer of the element type's width and sign, or std::complex. BOOL
-   /// and 8-bit floats come as std::uint8_t, FLOAT16 and BFLOAT16 as std::uint16_t: their bits; types
-   /// of less than 8 bits as std::uint8_t, packed as in ONNX.
+   /// \tparam T float, double, std::string, std::complex, or an integer of the element type's width and
+   /// sign. Types that C++ lacks come as their bits: FLOAT16 and BFLOAT16 as std::uint16_t; BOOL, 8-bit
+   /// floats, and integers and floats of less than 8 bits, one element to a byte, as std::uint8_t.
    template <typename T>
    Tensor<T> GetTensor(const std::string &name)
    {

@@ -76,7 +76,9 @@ template <typename T>
 bool Fits(const ElementType &element)
 {
    const std::string name = element.fName;
-   if constexpr (std::is_same_v<T, std::complex<float>>)
+   if constexpr (std::is_same_v<T, std::string>)
+      return name == "STRING";
+   else if constexpr (std::is_same_v<T, std::complex<float>>)
       return name == "COMPLEX64";
    else if constexpr (std::is_same_v<T, std::complex<double>>)
       return name == "COMPLEX128";

@@ -26,7 +26,8 @@ namespace onnxroot::detail {
 /// A location that leads to a place below the folder (§6.1).
 inline const std::string &CheckedLocation(const Where &where, const std::string &location)
 {
-   bool good = location.find_first_of(std::string("\\\0:", 3)) == std::string::npos;
+   bool good = location.find_first_of(std::string("\\\0", 2)) == std::string::npos &&
+               location.substr(0, location.find('/')).find(':') == std::string::npos; // a drive of Windows
    for (std::size_t first = 0; good && first <= location.size();) {
       const std::size_t end = std::min(location.find('/', first), location.size());
       const std::string part = location.substr(first, end - first);

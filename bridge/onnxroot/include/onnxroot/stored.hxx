@@ -112,39 +112,54 @@ public:
    /// Forget the tables: the next look reads them again.
    void Forget() { fTables.clear(); }
 
+   /// The field that holds a payload.
+   const Field &FieldOf(std::size_t payload)
+   {
+      const auto [type, position] = Types().fCodes[Index().fField[payload]];
+      return Types().fTypes[type].fFields[position];
+   }
+   /// Write bytes `start` to `stop` of a payload's values, as they are stored.
+   template <typename F>
+   void WriteValues(std::size_t payload, std::uint64_t start, std::uint64_t stop, F &&write)
+   {
+      const Payloads &index = Index();
+      const int storage = static_cast<int>(index.fStorage[payload]);
+      const std::uint64_t first = index.fFirst[payload] * InfoOf(storage).fSize;
+      Values(storage, first + start, first + stop, write);
+   }
+   /// Call a function with each value of an integer payload, extended to 64 bits, and whether it is signed.
+   template <typename F>
+   void ForEachNumber(std::size_t payload, F &&call)
+   {
+      for (std::uint64_t i = 0; i < Index().fNValues[payload]; i += kBlock) {
+         const Column block = Block(payload, i);
+         for (std::uint64_t j = 0; j < block.Size(); ++j)
+            call(block.Bits(j), block.fStorage % 2 == 1);
+      }
+   }
    /// Write bytes `start` to `stop` of a payload, as they stand in the ONNX file.
    template <typename F>
    void WritePayload(std::size_t payload, std::uint64_t start, std::uint64_t stop, F &&write)
    {
       const Payloads &index = Index();
-      const auto [type, position] = Types().fCodes[index.fField[payload]];
-      const Field &field = Types().fTypes[type].fFields[position];
-      const int storage = static_cast<int>(index.fStorage[payload]);
-      const std::uint64_t size = InfoOf(storage).fSize;
-      if (field.fWire != kVarint) {
-         Values(storage, index.fFirst[payload] * size + start, index.fFirst[payload] * size + stop, write);
-         return;
-      }
+      const Field &field = FieldOf(payload);
+      if (field.fWire != kVarint)
+         return WriteValues(payload, start, stop, write);
       if (fCoded.fPayload != payload || fCoded.fByte > start)
          fCoded = {payload, 0, 0};
       std::vector<char> out;
       while (fCoded.fByte < stop && fCoded.fValue < index.fNValues[payload]) {
-         const std::uint64_t value = fCoded.fValue, end = std::min(value + (1 << 16), index.fNValues[payload]);
-         const std::uint64_t first = index.fFirst[payload];
+         const Column block = Block(payload, fCoded.fValue);
          out.clear();
-         Column block;
-         block.fStorage = storage;
-         Values(storage, (first + value) * size, (first + end) * size,
-                [&](const char *data, std::size_t n) { block.fValues.insert(block.fValues.end(), data, data + n); });
          char bytes[10];
-         for (std::uint64_t i = 0; i < end - value; ++i)
+         for (std::uint64_t i = 0; i < block.Size(); ++i)
             out.insert(out.end(), bytes, bytes + PutVarint(bytes, Coded(field, block.Bits(i))));
          const std::uint64_t from = std::max(start, fCoded.fByte), to = std::min(stop, fCoded.fByte + out.size());
          if (from < to)
-            write(out.data() + (from - fCoded.fByte), to - from);
+            write(out.data() + (from - fCoded.fByte), static_cast<std::size_t>(to - from));
          if (fCoded.fByte + out.size() > stop)
             return; // this block is wanted again
-         fCoded = {payload, end, fCoded.fByte + out.size()};
+         fCoded = {payload, fCoded.fValue + block.Size(), fCoded.fByte + out.size()};
       }
       if (fCoded.fByte < stop || (fCoded.fValue == index.fNValues[payload]) != (fCoded.fByte == index.fNBytes[payload]))
          fWhere.Fail("Payload", "values of " + field.fName + " in their length", "another length");
@@ -234,6 +249,16 @@ private:
       }
       return index;
    }
+   /// A block of a payload's values, from one of them on.
+   Column Block(std::size_t payload, std::uint64_t first)
+   {
+      Column block;
+      block.fStorage = static_cast<int>(Index().fStorage[payload]);
+      const std::uint64_t size = InfoOf(block.fStorage).fSize, end = std::min(first + kBlock, Index().fNValues[payload]);
+      WriteValues(payload, first * size, end * size,
+                  [&](const char *data, std::size_t n) { block.fValues.insert(block.fValues.end(), data, data + n); });
+      return block;
+   }
    /// Write the bytes of a storage from `start` to `stop`, cluster by cluster (§5.3).
    template <typename F>
    void Values(int storage, std::uint64_t start, std::uint64_t stop, F &&write)
@@ -253,7 +278,10 @@ private:
          const Json *const info = Info(name);
          if (!info)
             fWhere.Fail(name, "to be in the manifest", "that it is not");
-         open.fNTuple = std::make_unique<NTuple>(fFile, fWhere, name, *info);
+         const std::uint64_t total = Index().fTotals[storage] * InfoOf(storage).fSize;
+         auto ntuple = std::make_unique<NTuple>(fFile, fWhere, name, *info);
+         fWhere.Need(ntuple->NClusters() == (total + kChunkNBytes - 1) / kChunkNBytes, name, "clusters of 8 MiB", "others");
+         open.fNTuple = std::move(ntuple);
       }
       if (open.fCluster != cluster) {
          open.fCluster = ~std::uint64_t(0);
@@ -265,6 +293,7 @@ private:
       }
       return open.fValues;
    }
+   static constexpr std::uint64_t kBlock = 1 << 16; ///< values that are coded at a time
    struct Open {
       std::unique_ptr<NTuple> fNTuple;
       std::uint64_t fCluster = ~std::uint64_t(0);

@@ -33,6 +33,14 @@ struct Value {
    std::optional<std::vector<Dimension>> fShape; ///< nothing where the rank is unknown
 };
 
+/// What an initializer is, without its elements.
+struct TensorInfo {
+   std::string fName;
+   int fElementType = 0;  ///< `TensorProto.DataType`
+   std::string fTypeName; ///< ONNX's name of it, such as `FLOAT`
+   std::vector<std::int64_t> fShape;
+};
+
 /// The elements of a tensor, last dimension fastest.
 template <typename T>
 struct Tensor {
