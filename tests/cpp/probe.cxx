@@ -41,28 +41,31 @@ void PrintValues(const std::vector<onnxroot::Value> &values)
 }
 
 template <typename T>
-void PrintElements(onnxroot::Model &model, const std::string &name)
+std::string Elements(onnxroot::Model &model, const std::string &name)
 {
    const auto tensor = model.GetTensor<T>(name);
-   if constexpr (std::is_same_v<T, std::string>)
+   if constexpr (std::is_same_v<T, std::string>) {
+      std::string texts;
       for (const auto &text : tensor.fValues)
-         std::cout << Hex(text) << ',';
-   else
-      std::cout << Hash({reinterpret_cast<const char *>(tensor.fValues.data()), tensor.fValues.size() * sizeof(T)});
+         texts += Hex(text) + ',';
+      return texts;
+   } else {
+      return Hash({reinterpret_cast<const char *>(tensor.fValues.data()), tensor.fValues.size() * sizeof(T)});
+   }
 }
 
-void PrintElements(onnxroot::Model &model, const std::string &type, const std::string &name)
+std::string Elements(onnxroot::Model &model, const std::string &type, const std::string &name)
 {
-   using Print = void (*)(onnxroot::Model &, const std::string &);
-   static const std::map<std::string, Print> prints = {
-      {"float", PrintElements<float>},          {"double", PrintElements<double>},
-      {"int8", PrintElements<std::int8_t>},     {"uint8", PrintElements<std::uint8_t>},
-      {"int16", PrintElements<std::int16_t>},   {"uint16", PrintElements<std::uint16_t>},
-      {"int32", PrintElements<std::int32_t>},   {"uint32", PrintElements<std::uint32_t>},
-      {"int64", PrintElements<std::int64_t>},   {"uint64", PrintElements<std::uint64_t>},
-      {"string", PrintElements<std::string>},   {"complex64", PrintElements<std::complex<float>>},
-      {"complex128", PrintElements<std::complex<double>>}};
-   prints.at(type)(model, name);
+   using Read = std::string (*)(onnxroot::Model &, const std::string &);
+   static const std::map<std::string, Read> reads = {
+      {"float", Elements<float>},          {"double", Elements<double>},
+      {"int8", Elements<std::int8_t>},     {"uint8", Elements<std::uint8_t>},
+      {"int16", Elements<std::int16_t>},   {"uint16", Elements<std::uint16_t>},
+      {"int32", Elements<std::int32_t>},   {"uint32", Elements<std::uint32_t>},
+      {"int64", Elements<std::int64_t>},   {"uint64", Elements<std::uint64_t>},
+      {"string", Elements<std::string>},   {"complex64", Elements<std::complex<float>>},
+      {"complex128", Elements<std::complex<double>>}};
+   return reads.at(type)(model, name);
 }
 
 // The C++ type for elements of an ONNX type.
@@ -77,24 +80,29 @@ std::string TypeFor(const onnxroot::TensorInfo &info)
    return found == types.end() ? "uint8" : found->second;
 }
 
-// Name, type, shape and digest of the elements of each initializer; or that it is malformed.
+// The elements of an initializer, or that the model is malformed there.
+std::string ElementsIfAny(onnxroot::Model &model, const onnxroot::TensorInfo &info)
+{
+   try {
+      return Elements(model, TypeFor(info), info.fName);
+   } catch (const onnxroot::Error &error) {
+      const std::string text = error.what();
+      if (text.find("the model is malformed") == std::string::npos && info.fTypeName.rfind("data_type", 0) != 0)
+         throw;
+      return "malformed";
+   }
+}
+
+// Name, type, shape and digest of the elements of each initializer.
 void PrintTensors(onnxroot::Model &model)
 {
    for (const auto &name : model.TensorNames()) {
       const auto info = model.GetTensorInfo(name);
-      std::cout << Hex(name) << '|' << info.fTypeName << '|';
+      std::string shape;
       for (const auto dim : info.fShape)
-         std::cout << dim << ',';
-      std::cout << '|';
-      try {
-         PrintElements(model, TypeFor(info), name);
-      } catch (const onnxroot::Error &error) {
-         if (std::string(error.what()).find("malformed") == std::string::npos &&
-             info.fTypeName.rfind("data_type", 0) != 0)
-            throw;
-         std::cout << "malformed";
-      }
-      std::cout << '\n';
+         shape += std::to_string(dim) + ',';
+      const std::string elements = ElementsIfAny(model, info);
+      std::cout << Hex(name) << '|' << info.fTypeName << '|' << shape << '|' << elements << '\n';
    }
 }
 
@@ -105,12 +113,13 @@ void PrintDigests(onnxroot::Model &model)
    model.Serialize([&](const char *data, std::size_t n) { streamed.append(data, n); }, false);
    if (streamed != onnx)
       throw std::logic_error("two ways, two results");
-   std::cout << Hash(onnx) << '\n';
+   std::string digests = Hash(onnx) + '\n';
    for (const auto &external : model.Manifest().fExternalFiles) {
       onnxroot::detail::Sha256 sha;
       model.SerializeExternal(external.fLocation, [&](const char *data, std::size_t n) { sha.Update(data, n); });
-      std::cout << external.fLocation << '|' << sha.Hex() << '\n';
+      digests += external.fLocation + '|' + sha.Hex() + '\n';
    }
+   std::cout << digests;
 }
 
 // list FILE: the models; the other commands take FILE MODEL and arguments
@@ -140,8 +149,7 @@ void Run(const Words &words)
    if (command == "manifest" || dump)
       std::cout << model.Manifest().fText << '\n';
    if (command == "tensor") {
-      PrintElements(model, words.at(3), words.at(4));
-      std::cout << '\n';
+      std::cout << Elements(model, words.at(3), words.at(4)) << '\n';
    } else if (command == "save") {
       model.Save(words.at(3), words.size() > 4);
    } else if (command == "stream") {
