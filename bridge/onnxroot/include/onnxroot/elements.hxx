@@ -82,13 +82,27 @@ bool Fits(const ElementType &element)
       return name == "COMPLEX64";
    else if constexpr (std::is_same_v<T, std::complex<double>>)
       return name == "COMPLEX128";
-   else if (element.fBits == 0 || element.fBits > 64)
+   else if (element.fBits == 0 || name.rfind("COMPLEX", 0) == 0)
       return false;
    else if constexpr (std::is_floating_point_v<T>)
       return element.fStorage == (sizeof(T) == 4 ? kFloat : kDouble) && sizeof(T) <= 8;
    else
       return element.fStorage < kFloat && InfoOf(element.fStorage).fSize == sizeof(T) &&
              (element.fStorage % 2 == 1) == std::is_signed_v<T>;
+}
+
+/// The C++ type that fits.
+inline std::string FittingType(const ElementType &element)
+{
+   const std::string name = element.fName;
+   if (name == "STRING")
+      return "std::string";
+   if (element.fBits == 0)
+      return "";
+   if (name.rfind("COMPLEX", 0) == 0)
+      return name == "COMPLEX64" ? "std::complex<float>" : "std::complex<double>";
+   const std::string storage = InfoOf(element.fStorage).fName;
+   return element.fStorage >= kFloat ? storage : "std::" + storage + "_t";
 }
 
 } // namespace onnxroot::detail

@@ -39,7 +39,7 @@ public:
       try {
          ReadMetadata(where.fModel.empty() ? name : where.fModel + "/" + name);
       } catch (const std::invalid_argument &error) { // of the functions for metadata
-         where.Fail(name, error.what(), "something else", Advice("it is missing or damaged"));
+         where.Fail(name, error.what(), "something else", "it is missing or damaged");
       }
       CountCopies();
    }
@@ -83,6 +83,8 @@ private:
       if (!object)
          throw std::invalid_argument("an RNTuple");
       const Anchor anchor = ReadAnchor(*object);
+      if (anchor.fHeader.fLength == 0) // hadd of ROOT 6.40 leaves this of every RNTuple in a folder
+         fWhere.Fail(fName, "an RNTuple with columns", "one without", kMerged);
       NTupleSchema schema;
       const std::string header = Bytes(anchor.fHeader), footer = Bytes(anchor.fFooter);
       Envelope(header, Envelope::kHeader).ReadHeader(schema);
@@ -169,16 +171,11 @@ private:
       fNCopies = fNRows > 0 && rows % fNRows == 0 ? static_cast<std::size_t>(rows / fNRows) : 1;
       if (fNCopies > 1 && fClusters.size() == fNCopies * NClusters())
          return;
-      const std::string advice = rows > fNRows ? kMerged : Advice("the file is damaged");
+      const std::string advice = rows > fNRows ? kMerged : "the file is damaged";
       if (rows != fNRows)
          fWhere.Fail(fName, std::to_string(fNRows) + " rows", std::to_string(rows), advice);
       if (fClusters.size() != NClusters())
          fWhere.Fail(fName, std::to_string(NClusters()) + " clusters", std::to_string(fClusters.size()), advice);
-   }
-   std::string Advice(const char *otherwise)
-   {
-      const std::string manifest = fWhere.fModel.empty() ? "manifest" : fWhere.fModel + "/manifest";
-      return fFile.NCycles(manifest) > 1 ? kMerged : otherwise;
    }
    std::map<std::string, Column> ReadColumns(std::size_t copy)
    {

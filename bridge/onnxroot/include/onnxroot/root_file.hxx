@@ -17,11 +17,13 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <optional>
 #include <set>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -36,6 +38,7 @@ public:
    explicit RootFile(const std::string &path)
    {
       fWhere.fFile = path;
+      RefuseOtherThings();
       TDirectory::TContext context;
       fFile = RootErrors::Run(fWhere, "", "a ROOT file", [&] {
          const std::string raw = path + (path.find('?') == std::string::npos ? "?" : "&") + "filetype=raw";
@@ -47,11 +50,13 @@ public:
       fSize = static_cast<std::uint64_t>(std::max<Long64_t>(fFile->GetSize(), 0));
       Bytes head = Take(0, std::min<std::uint64_t>(fSize, 64), "");
       if (fSize < 64 || head.fData.compare(0, 4, "root") != 0)
-         fWhere.Fail("", "a ROOT file", fSize == 0 ? "no bytes" : "other bytes at its begin", "is it the right file?");
+         RefuseBegin(head.fData);
       head.fNext = 4;
       const bool large = head.Integer(4) >= 1000000;
-      const std::uint64_t begin = head.Integer(4);
-      head.fNext += large ? 24 : 16;
+      const std::uint64_t begin = head.Integer(4), end = head.Integer(large ? 8 : 4);
+      if (end > fSize)
+         fWhere.Fail("", std::to_string(end) + " bytes", std::to_string(fSize), "the file was cut: copy it again");
+      head.fNext += large ? 16 : 12;
       fTop = begin + head.Integer(4);
    }
 
@@ -64,16 +69,6 @@ public:
       if (!key || key->fClass != className)
          return std::nullopt;
       return ReadObject(*key, path);
-   }
-   /// How many objects have that name.
-   std::size_t NCycles(const std::string &path)
-   {
-      const auto [directory, name] = Halves(path);
-      const auto *const keys = KeysIn(directory);
-      std::size_t n = 0;
-      for (const Key *key = keys ? Find(*keys, name) : nullptr; key; ++n)
-         key = key != &keys->back() && key[1].fName == name ? key + 1 : nullptr;
-      return n;
    }
    /// The text of a manifest, or nothing if there is none in that directory.
    std::optional<std::string> Manifest(const std::string &directory)
@@ -147,6 +142,30 @@ private:
       std::string fClass, fName;
       bool IsDirectory() const { return fClass == "TDirectoryFile" || fClass == "TDirectory"; }
    };
+   /// What ROOT has no clear words for; remote files are left to it.
+   void RefuseOtherThings() const
+   {
+      if (fWhere.fFile.find("://") != std::string::npos)
+         return;
+      std::error_code ignored;
+      const auto type = std::filesystem::status(fWhere.fFile, ignored).type();
+      if (type == std::filesystem::file_type::not_found)
+         fWhere.Fail("", "a ROOT file", "no file of that name", "check the path");
+      if (type == std::filesystem::file_type::directory)
+         fWhere.Fail("", "a ROOT file", "a folder", "name a file in it");
+   }
+   [[noreturn]] void RefuseBegin(const std::string &head) const
+   {
+      std::string text;
+      for (const char c : head.substr(0, 4))
+         text += c >= ' ' && c <= '~' ? c : '.';
+      const bool isPointer = head.rfind("version https://git-lfs", 0) == 0, isPage = head.find('<') < 4;
+      const char *const advice = isPointer ? "fetch the file with `git lfs pull`"
+                                 : isPage  ? "it looks like a web page: was the download refused?"
+                                           : "is it the right file?";
+      const std::string found = isPointer ? "a Git LFS pointer" : "one that begins with '" + text + "'";
+      fWhere.Fail("", "a ROOT file, which begins with 'root'", head.empty() ? "an empty file" : found, advice);
+   }
    Bytes Take(std::uint64_t position, std::uint64_t nbytes, const std::string &part)
    {
       Bytes bytes;

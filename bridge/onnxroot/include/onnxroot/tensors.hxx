@@ -59,7 +59,7 @@ public:
       const TensorInfo info = Info(name);
       const ElementType &element = ElementOf(info.fElementType);
       if (!Fits<T>(element))
-         Fail(name, "elements that the C++ type holds", info.fTypeName, "ask for another type");
+         RefuseType(info, FittingType(element));
       const std::uint64_t n = Count(info);
       Tensor<T> tensor;
       tensor.fShape = info.fShape;
@@ -83,9 +83,15 @@ private:
       bool fAreNumbers = false; ///< one for each element, rather than the bytes of `raw_data`
    };
    [[noreturn]] void Fail(const std::string &name, const std::string &expected, const std::string &found,
-                          const char *advice = kMalformed) const
+                          const std::string &advice = kMalformed) const
    {
       fStored->Location().Fail("tensor " + name, expected, found, advice);
+   }
+   [[noreturn]] void RefuseType(const TensorInfo &info, const std::string &fitting) const
+   {
+      if (fitting.empty())
+         Fail(info.fName, "an element type of ONNX", info.fTypeName);
+      Fail(info.fName, "elements of the type asked for", info.fTypeName, "ask for GetTensor<" + fitting + ">");
    }
    std::uint64_t Count(const TensorInfo &info) const
    {
