@@ -9,18 +9,10 @@ import uproot
 import xxhash
 
 import onnxroot
-from tests.cxx import Probe, compile_program, needs_compiler
+from tests.cxx import needs_compiler
 from tests.samples import golden
 
 pytestmark = needs_compiler
-
-
-@pytest.fixture(scope="module")
-def probe(tmp_path_factory):
-    """Start the program that calls the reader."""
-    program = tmp_path_factory.mktemp("cpp") / "probe"
-    with Probe(compile_program("probe.cxx", program, "-O1")) as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

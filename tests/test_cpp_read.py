@@ -9,7 +9,7 @@ import pytest
 
 import onnxroot
 from tests.corpus import wheel_paths
-from tests.cxx import Probe, compile_program, needs_compiler
+from tests.cxx import needs_compiler
 from tests.model_encodings import random_model
 from tests.samples import COUNTED, GOLDEN_NAMES, golden
 
@@ -17,14 +17,6 @@ pytestmark = needs_compiler
 
 N_RANDOM = 150
 FILES = {"weights.bin": 300_000, "empty.bin": 0, "folder/scales.bin": 17}
-
-
-@pytest.fixture(scope="module")
-def probe(tmp_path_factory):
-    """Start the program that calls the reader."""
-    program = tmp_path_factory.mktemp("cpp") / "probe"
-    with Probe(compile_program("probe.cxx", program, "-O1")) as started:
-        yield started
 
 
 def digest(data):
