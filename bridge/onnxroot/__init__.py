@@ -12,7 +12,7 @@
 
 from __future__ import annotations
 
-from onnxroot.api import convert, list_models, open, verify, write  # noqa: A004
+from onnxroot.api import convert, include_dir, list_models, open, verify, write  # noqa: A004
 from onnxroot.errors import (
     FormatError,
     IntegrityError,
@@ -32,6 +32,7 @@ __all__ = [
     "OnnxRootError",
     "UnsupportedModelError",
     "convert",
+    "include_dir",
     "list_models",
     "open",
     "verify",

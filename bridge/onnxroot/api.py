@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from onnxroot._verify import Report
     from onnxroot.model import Model
 
-__all__ = ["convert", "list_models", "open", "verify", "write"]
+__all__ = ["convert", "include_dir", "list_models", "open", "verify", "write"]
 
 U8 = npt.NDArray[np.uint8]
 
@@ -477,3 +477,8 @@ def _not_found(file: RootFile, address: Address) -> ModelNotFoundError:
         f"{address.path}: holds {len(models)} models; say which, as "
         f"{address.path}:{models[0]} ({listed})"
     )
+
+
+def include_dir() -> str:
+    """Return the folder of ``onnxroot.hxx``, the C++ reader: what compilers want behind ``-I``."""
+    return str(Path(__file__).with_name("include"))

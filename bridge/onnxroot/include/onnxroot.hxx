@@ -34,6 +34,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <ostream>
 #include <string>
@@ -77,6 +78,19 @@ public:
       Serialize(Sink([&](const char *data, std::size_t n) { out.write(data, static_cast<std::streamsize>(n)); }), verify);
       if (!out)
          fStored->Location().Fail("", "to write the model", "a failure of the stream", "is the disk full?");
+   }
+   /// Write the ONNX file to memory of exactly `Manifest().fNBytes` bytes.
+   void SerializeTo(void *buffer, std::size_t nbytes, bool verify = true)
+   {
+      if (nbytes != Manifest().fNBytes)
+         fStored->Location().Fail("", "a buffer of " + std::to_string(Manifest().fNBytes) + " bytes",
+                                  "one of " + std::to_string(nbytes), "Manifest().fNBytes tells the length");
+      auto *next = static_cast<char *>(buffer);
+      Serialize(Sink([&](const char *data, std::size_t n) {
+                   std::memcpy(next, data, n);
+                   next += n;
+                }),
+                verify);
    }
    /// Hand on an external file in pieces, as Serialize does the ONNX file.
    void SerializeExternal(const std::string &location, const Sink &sink, bool verify = true)

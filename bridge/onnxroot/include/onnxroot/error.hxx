@@ -12,13 +12,32 @@
 
 namespace onnxroot {
 
+namespace detail {
+
+/// A text for messages, which may hold names from anywhere: control characters become escapes.
+inline std::string Printable(const std::string &text)
+{
+   std::string printable;
+   for (const char c : text) {
+      const auto byte = static_cast<unsigned char>(c);
+      if (byte >= 0x20 && byte != 0x7F)
+         printable += c;
+      else
+         printable += {'\\', 'x', "0123456789abcdef"[byte >> 4], "0123456789abcdef"[byte & 15]};
+   }
+   return printable;
+}
+
+} // namespace detail
+
 /// Whatever can be wrong with a file, a model or a request.
 class Error : public std::runtime_error {
 public:
    Error(std::string file, std::string model, const std::string &part, std::string expected, std::string found,
          const std::string &advice = "")
-      : std::runtime_error(file + (model.empty() ? "" : ":" + model) + (part.empty() ? "" : "/" + part) +
-                           ": expected " + expected + ", found " + found + (advice.empty() ? "" : "; " + advice)),
+      : std::runtime_error(detail::Printable(file + (model.empty() ? "" : ":" + model) +
+                                             (part.empty() ? "" : "/" + part) + ": expected " + expected + ", found " +
+                                             found + (advice.empty() ? "" : "; " + advice))),
         fFile(std::move(file)), fModel(std::move(model)), fExpected(std::move(expected)), fFound(std::move(found))
    {
    }
