@@ -51,13 +51,13 @@ def output_of(*command, **options):
     return done.stdout
 
 
-def compile_program(source, program, *options):
+def compile_program(source, program, *options, libraries=()):
     """Compile and link a program; a warning is an error."""
     root = root_folder()
     output_of(
         *("g++", "-std=c++17", *WARNINGS, *options, f"-I{INCLUDE}", f"-isystem{root}/include"),
         *(FOLDER / source, "-o", program),
-        *(f"-L{root}/lib", f"-Wl,-rpath,{root}/lib", "-lCore", "-lRIO"),
+        *(f"-L{root}/lib", f"-Wl,-rpath,{root}/lib", "-lCore", "-lRIO", *libraries),
     )
     return program
 

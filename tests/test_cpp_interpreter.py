@@ -50,8 +50,7 @@ def test_from_python(file):
         for tensor in model.tensors.values():
             digest = hashlib.sha256(tensor.numpy()).hexdigest()
             expected.append(f"{tensor.name} {tensor.shape} {digest}")
-        for value in model.inputs:
-            expected.append(f"{value.name} {value.type} {list(value.shape)}")
+        expected += [f"{value.name} {value.type} {list(value.shape)}" for value in model.inputs]
     lines = done.stdout.splitlines()
     assert lines[:-1] == expected
     assert re.search(NO_SUCH, lines[-1]), lines[-1]

@@ -19,7 +19,9 @@ for name in model.TensorNames():
     values = np.asarray(weights.fValues).reshape(list(weights.fShape))
     print(name, values.shape, hashlib.sha256(values).hexdigest())
 for value in model.Inputs():
-    dims = [d.fValue.value() if d.fValue.has_value() else str(d.fName) for d in value.fShape.value()]
+    dims = [
+        d.fValue.value() if d.fValue.has_value() else str(d.fName) for d in value.fShape.value()
+    ]
     print(value.fName, value.fTypeName, dims)
 try:
     model.GetTensorInfo("hidden9.weight")
