@@ -51,7 +51,7 @@ inline bool Exists(const std::filesystem::path &place)
    return std::filesystem::symlink_status(place).type() != std::filesystem::file_type::not_found;
 }
 
-/// The folders above a file; those that had to be made go again, unless they are kept.
+/// Folders that had to be made; they go again, unless they are kept.
 class MadeFolders {
 public:
    MadeFolders() = default;
@@ -63,7 +63,7 @@ public:
       for (auto folder = fMade.rbegin(); folder != fMade.rend(); ++folder)
          std::filesystem::remove(*folder, ignored); // which an empty one alone lets happen
    }
-   /// Make them; where that fails, so will the creation of the file, which says why.
+   /// Make one, and those above; where that fails, so will the creation of a file in it, which says why.
    void Make(const std::filesystem::path &folder)
    {
       if (folder.empty() || Exists(folder))
@@ -149,6 +149,8 @@ void SaveAll(const Where &where, const std::filesystem::path &target, const std:
              bool overwrite, F &&produce)
 {
    const std::filesystem::path folder = target.parent_path();
+   if (!folder.empty() && !std::filesystem::is_directory(folder))
+      where.Fail("", "a folder " + folder.string(), "none", "make it first");
    std::vector<std::pair<std::filesystem::path, std::string>> files; // place, and location or nothing
    for (const ExternalFile &file : externalFiles)
       files.emplace_back(folder / CheckedLocation(where, file.fLocation), file.fLocation);
@@ -161,7 +163,7 @@ void SaveAll(const Where &where, const std::filesystem::path &target, const std:
       if (!overwrite && Exists(place))
          where.Fail("", "no file " + place.string(), "one", "remove it, or overwrite it");
    }
-   MadeFolders made;
+   MadeFolders made; // goes last: files are gone before their folders
    std::vector<WrittenFile> written;
    for (const auto &[place, location] : files) {
       made.Make(place.parent_path());
