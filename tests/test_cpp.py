@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import xxhash
 
+import onnxroot
 from tests.cxx import (
     HEADERS,
     INCLUDE,
@@ -16,6 +17,7 @@ from tests.cxx import (
     output_of,
     root_folder,
 )
+from tests.samples import golden
 
 pytestmark = needs_compiler
 
@@ -40,3 +42,11 @@ def test_digests(option, tmp_path):
         f"{hashlib.sha256(head).hexdigest()}"
         for head in heads
     ]
+
+
+def test_threads(tmp_path):
+    """Models in several threads at once, under the sanitizer for races."""
+    path = tmp_path / "model.root"
+    onnxroot.write(golden("external_data"), f"{path}:m")
+    program = compile_program("threads.cxx", tmp_path / "threads", "-g", "-fsanitize=thread")
+    assert output_of(program, path, "m") == "40 equal, 40 refused\n"

@@ -104,12 +104,11 @@ private:
          fFile.Read(bytes.data(), link.fLocator.fPosition, stored, fWhere, fName);
          return bytes;
       }
-      if (!CanHold(stored, link.fLength))
-         throw std::invalid_argument("metadata that are compressed");
       fStored.resize(fFile.CheckedSize(link.fLocator.fPosition, stored, fWhere, fName));
       fFile.Read(fStored.data(), link.fLocator.fPosition, stored, fWhere, fName);
-      bytes.resize(static_cast<std::size_t>(link.fLength));
-      if (!Unzip(fStored, bytes.data(), link.fLength))
+      const bool good = Holds(fStored, link.fLength);
+      bytes.resize(good ? static_cast<std::size_t>(link.fLength) : 0);
+      if (!good || !Unzip(fStored, bytes.data(), link.fLength))
          throw std::invalid_argument("metadata that can be decompressed");
       return bytes;
    }
@@ -131,6 +130,8 @@ private:
             throw std::invalid_argument("columns of fields, in one representation");
          fColumns[top[column.fField]].second.push_back(PartOf(i, column.fType));
       }
+      if (fColumns.empty())
+         throw std::invalid_argument("columns");
       for (const auto &[name, parts] : fColumns) {
          bool good = !parts.empty() && parts.size() <= 3;
          for (std::size_t i = 0; i < parts.size(); ++i)
@@ -212,24 +213,23 @@ private:
          fWhere.Fail(fName, "all columns", "one without pages");
       for (const Page &page : cluster.fPages[part.fNumber]) {
          const std::uint64_t stored = page.fLocator.fNBytes, nbytes = page.fNElements * part.fStored;
-         const bool compressed = stored != nbytes;
-         if (compressed && !CanHold(stored, nbytes))
-            fWhere.Fail(fName, "pages of plain numbers", "something else");
          const std::size_t size = fFile.CheckedSize(page.fLocator.fPosition, stored, fWhere, fName);
-         const bool plain = part.fStored == part.fSize && !part.fSplit;
+         const bool compressed = stored != nbytes, plain = part.fStored == part.fSize && !part.fSplit;
+         if (compressed) {
+            fStored.resize(size);
+            fFile.Read(fStored.data(), page.fLocator.fPosition, stored, fWhere, fName);
+            if (!Holds(fStored, nbytes))
+               fWhere.Fail(fName, "pages of plain numbers", "something else");
+         }
          std::vector<char> &target = plain ? out : fPage;
          const std::size_t before = plain ? filled : 0;
          if (target.size() < before + nbytes)
             target.resize(before + static_cast<std::size_t>(nbytes));
          char *const data = target.data() + before;
-         if (compressed) {
-            fStored.resize(size);
-            fFile.Read(fStored.data(), page.fLocator.fPosition, stored, fWhere, fName);
-            if (!Unzip(fStored, data, nbytes))
-               fWhere.Fail(fName, "compressed values", "bytes that can't be decompressed");
-         } else if (nbytes > 0) {
+         if (compressed && !Unzip(fStored, data, nbytes))
+            fWhere.Fail(fName, "compressed values", "bytes that can't be decompressed");
+         if (!compressed)
             fFile.Read(data, page.fLocator.fPosition, stored, fWhere, fName);
-         }
          if (!plain) {
             out.resize(filled);
             Decode(part, page.fNElements, out);

@@ -56,11 +56,12 @@ void Rebuild(Stored &stored, const Sink &sink, bool verify, F &&reserve)
 /// Rebuild an external file.
 inline void RebuildExternal(Stored &stored, const std::string &location, const Sink &sink, bool verify)
 {
-   const ExternalFile &file = FindExternal(stored, location);
-   const auto segments = Segments(stored, file);
+   ExternalFiles files(stored);
+   const ExternalFile &file = files.Find(location);
+   const auto pieces = files.Range(file, 0, file.fNBytes);
    Checked(stored, sink, verify, file.fNBytes, file.fSha256, location, [&](auto &&write) {
-      for (const Segment &segment : segments)
-         stored.WritePayload(segment.fPayload, 0, segment.fNBytes, write);
+      for (const Piece &piece : pieces)
+         stored.WritePayload(piece.fPayload, piece.fStart, piece.fStop, write);
    });
 }
 

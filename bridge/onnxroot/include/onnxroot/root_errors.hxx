@@ -10,6 +10,7 @@
 
 #include <TError.h>
 
+#include <atomic>
 #include <exception>
 #include <mutex>
 #include <stdexcept>
@@ -26,14 +27,20 @@ public:
    RootErrors() : fLock(Mutex()), fBefore(Current())
    {
       Current() = this;
-      fHandler = ::SetErrorHandler(&Handle);
+      Owner() = std::this_thread::get_id();
+      const auto before = ::SetErrorHandler(&Handle);
+      if (!fBefore)
+         Others() = before;
    }
    RootErrors(const RootErrors &) = delete;
    RootErrors &operator=(const RootErrors &) = delete;
    ~RootErrors()
    {
-      ::SetErrorHandler(fHandler);
       Current() = fBefore;
+      if (fBefore)
+         return;
+      Owner() = std::thread::id();
+      ::SetErrorHandler(Others());
    }
    /// Run a function; whatever it throws, or null, becomes an Error.
    template <typename F>
@@ -60,16 +67,26 @@ private:
       static std::recursive_mutex mutex;
       return mutex;
    }
-   static RootErrors *&Current()
+   static RootErrors *&Current() // touched by the thread that holds the lock alone
    {
       static RootErrors *current = nullptr;
       return current;
    }
+   static std::atomic<std::thread::id> &Owner()
+   {
+      static std::atomic<std::thread::id> owner{std::thread::id()};
+      return owner;
+   }
+   static std::atomic<::ErrorHandlerFunc_t> &Others() // the handler of everybody else
+   {
+      static std::atomic<::ErrorHandlerFunc_t> handler{&::DefaultErrorHandler};
+      return handler;
+   }
    static void Handle(int level, Bool_t abort, const char *location, const char *text)
    {
+      if (Owner().load() != std::this_thread::get_id())
+         return Others().load()(level, abort, location, text);
       RootErrors *const errors = Current();
-      if (!errors || errors->fThread != std::this_thread::get_id())
-         return ::DefaultErrorHandler(level, abort, location, text);
       if (level >= kError || abort)
          errors->fText = std::string(location ? location : "") + ": " + (text ? text : "");
       if (level >= kFatal || abort)
@@ -77,8 +94,6 @@ private:
    }
    std::unique_lock<std::recursive_mutex> fLock;
    RootErrors *fBefore;
-   ::ErrorHandlerFunc_t fHandler = nullptr;
-   std::thread::id fThread = std::this_thread::get_id();
    std::string fText;
 };
 

@@ -231,7 +231,7 @@ private:
       if (stored == key.fObject)
          return std::move(object.fData);
       std::vector<char> from(object.fData.begin(), object.fData.end());
-      const bool good = CanHold(stored, key.fObject);
+      const bool good = Holds(from, key.fObject);
       object.fData.assign(good ? static_cast<std::size_t>(key.fObject) : 0, 0);
       if (!good || !Unzip(from, object.fData.data(), key.fObject))
          fWhere.Fail(path, "a compressed object", "bytes that can't be decompressed");

@@ -20,52 +20,57 @@ namespace onnxroot::detail {
 /// The inputs and outputs of the main graph.
 class Signature {
 public:
-   explicit Signature(Stored &stored) : fStored(stored) {}
+   explicit Signature(Stored &stored) : fStored(stored), fMessages(stored) {}
 
    /// The values that a field of the main graph lists.
-   std::vector<Value> Values(const std::string &name)
+   std::vector<Value> Values(const char *name)
    {
-      const Schema &types = fStored.Types();
-      const int info = types.Find("ValueInfoProto"), type = types.Find("TypeProto");
       std::vector<Value> values;
-      for (const std::uint64_t row : Children(fStored, types.Find("GraphProto"), MainGraph(fStored), name)) {
+      const Field *const field = fMessages.FieldOf("GraphProto", name);
+      for (const std::uint64_t row : fMessages.Held(field, fMessages.MainGraph())) {
          values.emplace_back();
-         values.back().fName = fStored.Find(info)->Text("name", row);
-         for (const std::uint64_t inner : Children(fStored, info, row, "type"))
-            for (const Field &field : types.fTypes[type].fFields)
-               for (const std::uint64_t kind : Children(fStored, type, inner, field.fName))
-                  SetType(values.back(), field, kind);
+         values.back().fName = fStored.Find(field->fMessage)->Text("name", row);
+         const Field *const type = fMessages.FieldOf(field->fMessage, "type");
+         for (const std::uint64_t inner : fMessages.Held(type, row))
+            for (const Field &kind : fStored.Types().fTypes[type->fMessage].fFields)
+               for (const std::uint64_t innermost : fMessages.Held(&kind, inner))
+                  SetType(values.back(), kind, innermost);
       }
       return values;
    }
 
 private:
-   void SetType(Value &value, const Field &field, std::uint64_t row)
+   void SetType(Value &value, const Field &kind, std::uint64_t row)
    {
-      const bool sparse = field.fName == "sparse_tensor_type";
-      if (field.fName != "tensor_type" && !sparse) {
-         value.fTypeName = field.fName.substr(0, field.fName.rfind("_type"));
+      const bool sparse = kind.fName == "sparse_tensor_type";
+      if (kind.fName != "tensor_type" && !sparse) {
+         value.fTypeName = kind.fName.substr(0, kind.fName.rfind("_type"));
          return;
       }
-      value.fElementType = static_cast<int>(fStored.Find(field.fMessage)->Bits("elem_type", row));
+      value.fElementType = static_cast<int>(fStored.Find(kind.fMessage)->Bits("elem_type", row));
       const std::string name = ElementOf(value.fElementType).fName;
       value.fTypeName = (sparse ? "sparse " : "") + (name.empty() ? "data_type " + std::to_string(value.fElementType) : name);
-      const int shape = fStored.Types().Find("TensorShapeProto"), dim = fStored.Types().Find("TensorShapeProto_Dimension");
-      const Field *const size = fStored.Types().Find(dim, "dim_value");
-      for (const std::uint64_t outer : Children(fStored, field.fMessage, row, "shape")) {
+      const Field *const shape = fMessages.FieldOf(kind.fMessage, "shape");
+      for (const std::uint64_t outer : fMessages.Held(shape, row)) {
          value.fShape.emplace();
-         for (const std::uint64_t inner : Children(fStored, shape, outer, "dim")) {
-            const Table &table = *fStored.Find(dim);
-            Dimension dimension;
-            if (size && size->fBit >= 0 && table.Bits("presence", inner) >> size->fBit & 1)
-               dimension.fValue = static_cast<std::int64_t>(table.Bits("dim_value", inner));
-            else
-               dimension.fName = table.Text("dim_param", inner);
-            value.fShape->push_back(dimension);
-         }
+         const Field *const dim = fMessages.FieldOf(shape->fMessage, "dim");
+         for (const std::uint64_t inner : fMessages.Held(dim, outer))
+            value.fShape->push_back(DimensionAt(dim->fMessage, inner));
       }
    }
+   Dimension DimensionAt(int type, std::uint64_t row)
+   {
+      const Table &table = *fStored.Find(type);
+      const Field *const size = fMessages.FieldOf(type, "dim_value");
+      Dimension dimension;
+      if (size && size->fBit >= 0 && table.Bits("presence", row) >> size->fBit & 1)
+         dimension.fValue = static_cast<std::int64_t>(table.Bits("dim_value", row));
+      else
+         dimension.fName = table.Text("dim_param", row);
+      return dimension;
+   }
    Stored &fStored;
+   Messages fMessages;
 };
 
 } // namespace onnxroot::detail

@@ -40,15 +40,24 @@ struct Table {
       const auto found = fColumns.find(name);
       return found == fColumns.end() ? nullptr : &found->second;
    }
-   std::uint64_t Bits(const std::string &name, std::uint64_t row, std::uint64_t none = 0) const
+   /// A column with so many levels of lists, whatever the schema says; or null.
+   const Column *Find(const std::string &name, std::size_t depth) const
    {
       const Column *const column = Find(name);
+      return column && column->fOffsets.size() == depth ? column : nullptr;
+   }
+   std::uint64_t Bits(const std::string &name, std::uint64_t row, std::uint64_t none = 0) const
+   {
+      const Column *const column = Find(name, 0);
       return column ? column->Bits(row) : none;
    }
    std::string Text(const std::string &name, std::uint64_t row) const
    {
-      const Column *const column = Find(name);
-      return column ? std::string(column->Text(row).first, column->Text(row).second) : "";
+      const Column *const column = Find(name, 1);
+      if (!column || column->fStorage != kText)
+         return "";
+      const auto [data, nbytes] = column->Text(row);
+      return {data, static_cast<std::size_t>(nbytes)};
    }
 };
 

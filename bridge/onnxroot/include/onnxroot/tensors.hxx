@@ -28,7 +28,7 @@ namespace onnxroot::detail {
 /// The initializers of a model.
 class Tensors {
 public:
-   explicit Tensors(Stored &stored) : fStored(&stored) {}
+   explicit Tensors(Stored &stored) : fStored(&stored), fMessages(stored), fExternalFiles(stored) {}
 
    /// Their names, those of the main graph first.
    const std::vector<std::string> &Names()
@@ -46,7 +46,7 @@ public:
       info.fElementType = static_cast<int>(table.Bits("data_type", row));
       const ElementType &element = ElementOf(info.fElementType);
       info.fTypeName = *element.fName ? element.fName : "data_type " + std::to_string(info.fElementType);
-      if (const Column *const dims = table.Find("dims"))
+      if (const Column *const dims = table.Find("dims", 1))
          for (std::uint64_t i = dims->fOffsets[0][row]; i < dims->fOffsets[0][row + 1]; ++i)
             info.fShape.push_back(static_cast<std::int64_t>(dims->Bits(i)));
       return info;
@@ -115,7 +115,7 @@ private:
          return;
       const Table *const table = fStored->Find("TensorProto");
       const Field *const field = fStored->Types().Find(fStored->Types().Find("GraphProto"), "initializer");
-      const std::uint64_t main = MainGraph(*fStored);
+      const std::uint64_t main = fMessages.MainGraph();
       for (const bool inMain : {true, false})
          for (std::uint64_t row = 0; table && field && row < table->fNRows; ++row)
             if (table->Bits("parent_field", row) == field->fCode && (table->Bits("parent", row) == main) == inMain &&
@@ -137,7 +137,7 @@ private:
       const std::uint64_t row = Find(name);
       const int type = fStored->Types().Find("TensorProto");
       if (fStored->Find(type)->Bits("data_location", row) == 1)
-         return {ExternalPieces(*fStored, "tensor " + name, row), false};
+         return {fExternalFiles.Tensor(name, row), false};
       const Payloads &index = fStored->Index();
       std::vector<std::size_t> found;
       for (std::size_t i = 0; i < index.fNInside; ++i)
@@ -229,7 +229,7 @@ private:
    std::vector<std::string> Texts(const std::string &name, std::uint64_t n)
    {
       const std::uint64_t row = Find(name);
-      const Column *const column = fStored->Find("TensorProto")->Find("string_data");
+      const Column *const column = fStored->Find("TensorProto")->Find("string_data", 2);
       const std::uint64_t first = column ? column->fOffsets[0][row] : 0, last = column ? column->fOffsets[0][row + 1] : 0;
       if (last - first != n)
          Fail(name, std::to_string(n) + " strings by its shape", std::to_string(last - first));
@@ -239,6 +239,8 @@ private:
       return texts;
    }
    Stored *fStored; // not a reference, which could not be assigned
+   Messages fMessages;
+   ExternalFiles fExternalFiles;
    std::map<std::string, std::uint64_t> fRows;
    std::vector<std::string> fNames;
 };

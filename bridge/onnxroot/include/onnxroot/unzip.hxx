@@ -39,10 +39,20 @@ inline bool Unzip(std::vector<char> &from, char *data, std::uint64_t nbytes)
    return true;
 }
 
-/// Whether so many compressed bytes can hold so many, in blocks of at most 16 MiB.
-inline bool CanHold(std::uint64_t compressed, std::uint64_t nbytes)
+/// Whether blocks say that they hold so many bytes; to be asked before memory is taken for them.
+inline bool Holds(const std::vector<char> &blocks, std::uint64_t nbytes)
 {
-   return compressed >= 10 && compressed < nbytes && nbytes / kMAXZIPBUF <= compressed / 10;
+   auto size = [&](std::size_t i) { // three bytes, the lowest first
+      auto byte = [&](std::size_t j) { return std::uint64_t(static_cast<unsigned char>(blocks[j])); };
+      return byte(i) | byte(i + 1) << 8 | byte(i + 2) << 16;
+   };
+   std::uint64_t sum = 0;
+   for (std::size_t i = 0; i < blocks.size(); i += 9 + static_cast<std::size_t>(size(i + 3))) {
+      if (blocks.size() - i < 10 || size(i + 3) > blocks.size() - i - 9)
+         return false;
+      sum += size(i + 6);
+   }
+   return sum == nbytes;
 }
 
 } // namespace onnxroot::detail
