@@ -17,7 +17,7 @@ FOLDER = Path(__file__).parent / "cpp"
 INCLUDE = Path(onnxroot.__file__).parent / "include"
 HEADERS = sorted(path.relative_to(INCLUDE).as_posix() for path in INCLUDE.rglob("*.hxx"))
 
-WARNINGS = ("-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Werror")
+WARNINGS = ("-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wconversion", "-Werror")
 
 needs_compiler = [
     pytest.mark.root,

@@ -7,7 +7,7 @@ import pytest
 import uproot
 
 import onnxroot
-from tests.cxx import forge, needs_compiler
+from tests.cxx import forge, needs_compiler, run
 from tests.samples import golden
 
 pytestmark = needs_compiler
@@ -126,3 +126,27 @@ def test_models_are_listed(probe, folder):
     assert probe.ask("list", folder / "two.root") == ["a/tagger", "b", "done"]
     assert probe.ask("list", folder / "none.root") == ["done"]
     assert probe.ask("list", folder / "newer.root") == ["tagger", "done"]
+
+
+NAMES = ("a b", "a#b", "a?b", "a%20b", "a$HOME", "~a", "a:b", "a;b", "a&b", r"a\b", "-a", "ä")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_files_of_any_name_open(name, probe, folder, tmp_path):
+    """ROOT itself takes some of these characters for those of an address."""
+    shutil.copy(folder / "one.root", tmp_path / f"{name}.root")
+    assert probe.ask("list", tmp_path / f"{name}.root") == ["tagger", "done"]
+
+
+@pytest.mark.parametrize("address", ["file://{}", "$FOLDER_OF_MODELS/one.root"])
+def test_addresses_that_root_resolves_open(address, probe, folder):
+    done = run(
+        *(probe.program, "list", address.format(folder / "one.root")),
+        environment={"FOLDER_OF_MODELS": str(folder)},
+    )
+    assert (done.returncode, done.stdout) == (0, "tagger\n")
+
+
+def test_what_root_cannot_open(probe):
+    (answer,) = probe.ask("list", "nosuch://models.root")
+    assert answer.startswith("Error nosuch://models.root: expected a ROOT file, found ")

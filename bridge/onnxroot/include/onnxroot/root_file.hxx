@@ -7,23 +7,17 @@
 #define ONNXROOT_ROOT_FILE_HXX
 
 #include "error.hxx"
-#include "root_errors.hxx"
+#include "file_bytes.hxx"
 #include "spec.hxx"
 #include "unzip.hxx"
-
-#include <TDirectory.h>
-#include <TFile.h>
 
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <filesystem>
 #include <map>
-#include <memory>
 #include <optional>
 #include <set>
 #include <string>
-#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -31,23 +25,12 @@ namespace onnxroot::detail {
 
 /// A ROOT file's directories and bytes.
 ///
-/// A damaged directory or list of streamers can end the process in TFile and TKey, so TFile gives bytes
-/// alone here, and the directories are read as ROOT's TFile reference describes them.
+/// A damaged directory or list of streamers can end the process in TFile and TKey: here they are read
+/// as ROOT's TFile reference describes them.
 class RootFile {
 public:
-   explicit RootFile(const std::string &path)
+   explicit RootFile(const std::string &path) : fWhere{path, ""}, fBytes(fWhere), fSize(fBytes.Size())
    {
-      fWhere.fFile = path;
-      RefuseOtherThings();
-      TDirectory::TContext context;
-      fFile = RootErrors::Run(fWhere, "", "a ROOT file", [&] {
-         const std::string raw = path + (path.find('?') == std::string::npos ? "?" : "&") + "filetype=raw";
-         std::unique_ptr<TFile> file{TFile::Open(raw.c_str(), "READ_WITHOUT_GLOBALREGISTRATION")};
-         if (file && file->IsZombie())
-            file.reset();
-         return file;
-      });
-      fSize = static_cast<std::uint64_t>(std::max<Long64_t>(fFile->GetSize(), 0));
       Bytes head = Take(0, std::min<std::uint64_t>(fSize, 64), "");
       if (fSize < 64 || head.fData.compare(0, 4, "root") != 0)
          RefuseBegin(head.fData);
@@ -108,8 +91,7 @@ public:
    void Read(char *out, std::uint64_t position, std::uint64_t nbytes, const Where &where, const std::string &part)
    {
       const std::size_t size = CheckedSize(position, nbytes, where, part);
-      RootErrors errors;
-      if (size > 0 && fFile->ReadBuffer(out, static_cast<Long64_t>(position), static_cast<Int_t>(size)))
+      if (size > 0 && !fBytes.Read(out, position, size))
          where.Fail(part, std::to_string(nbytes) + " bytes", "a failure to read them");
    }
 
@@ -142,18 +124,6 @@ private:
       std::string fClass, fName;
       bool IsDirectory() const { return fClass == "TDirectoryFile" || fClass == "TDirectory"; }
    };
-   /// What ROOT has no clear words for; remote files are left to it.
-   void RefuseOtherThings() const
-   {
-      if (fWhere.fFile.find("://") != std::string::npos)
-         return;
-      std::error_code ignored;
-      const auto type = std::filesystem::status(fWhere.fFile, ignored).type();
-      if (type == std::filesystem::file_type::not_found)
-         fWhere.Fail("", "a ROOT file", "no file of that name", "check the path");
-      if (type == std::filesystem::file_type::directory)
-         fWhere.Fail("", "a ROOT file", "a folder", "name a file in it");
-   }
    [[noreturn]] void RefuseBegin(const std::string &head) const
    {
       std::string text;
@@ -275,7 +245,7 @@ private:
    }
    std::map<std::string, std::vector<Key>> fKeys; ///< by directory
    Where fWhere;
-   std::unique_ptr<TFile> fFile;
+   FileBytes fBytes;
    std::uint64_t fSize = 0, fTop = 0;
 };
 

@@ -182,8 +182,9 @@ private:
             done += size;
          });
       }
-      if (element.fBits < 8)
-         Unpack(packed, element.fBits, n, out);
+      if constexpr (std::is_integral_v<T>) // as Fits has made sure
+         if (element.fBits < 8)
+            Unpack(packed, element.fBits, n, out);
    }
    /// Elements of less than a byte, the first in the lowest bits, into one byte each.
    template <typename T>
