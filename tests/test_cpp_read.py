@@ -135,3 +135,18 @@ def test_random_encodings(probe, tmp_path, record_property):
         (tmp_path / f"{seed}.onnx").write_bytes(data)
         models.append((seed, Path(tmp_path / f"{seed}.onnx"), data))
     check(probe, models, tmp_path, record_property, "random encodings")
+
+
+def test_other_ways_to_get_the_bytes(probe, tmp_path):
+    """By stream, and to memory of just that size."""
+    data = golden("non_canonical").read_bytes()
+    path = tmp_path / "model.root"
+    onnxroot.write(golden("non_canonical"), path)
+    assert probe.ask("stream", path, "", tmp_path / "m.onnx") == ["done"]
+    assert (tmp_path / "m.onnx").read_bytes() == data
+    assert probe.ask("buffer", path, "", len(data)) == [digest(data), "done"]
+    for wrong in (len(data) - 1, len(data) + 1, 0):
+        (answer,) = probe.ask("buffer", path, "", wrong)
+        assert f"expected a buffer of {len(data)} bytes, found one of {wrong}; Manifest()" in answer
+    (answer,) = probe.ask("stream", path, "", tmp_path / "none" / "m.onnx")
+    assert "expected to write the model, found a failure of the stream" in answer

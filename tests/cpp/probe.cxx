@@ -126,7 +126,7 @@ void PrintDigests(onnxroot::Model &model)
 // sha: SHA-256 of the ONNX file, built in memory and by stream, and of each external file
 // tensors: all initializers; tensor TYPE NAME: one; io: inputs and outputs; manifest: its text
 // dump: all of this
-// save PATH [overwrite]; stream PATH: by std::ostream; size: of the ONNX file
+// save PATH [overwrite]; stream PATH: by std::ostream; buffer NBYTES: to memory; size: of the ONNX file
 void Run(const Words &words)
 {
    const std::string &command = words.at(0), &file = words.at(1);
@@ -155,6 +155,10 @@ void Run(const Words &words)
    } else if (command == "stream") {
       std::ofstream out(words.at(3), std::ios::binary);
       model.Serialize(out);
+   } else if (command == "buffer") {
+      std::string buffer(std::stoul(words.at(3)), '\0');
+      model.SerializeTo(buffer.data(), buffer.size());
+      std::cout << Hash(buffer) << '\n';
    } else if (command == "size") {
       std::cout << model.Serialize().size() << '\n';
    }

@@ -13,8 +13,8 @@
 /// allocations may throw their own exceptions. What is read is checked against the digests in the file,
 /// so a damaged file gives an Error, and never wrong data.
 ///
-/// ROOT opens the file and decompresses. Directories and RNTuples are read here, because ROOT's own
-/// readers of them check no digest, and end the process where a damaged number leads them astray.
+/// ROOT decompresses, and opens remote files. Directories and RNTuples are read here, because ROOT's
+/// own readers of them check no digest, and end the process where a damaged number leads them astray.
 ///
 /// A Model is not to be used from several threads at once; two models may be.
 //
@@ -52,7 +52,7 @@ inline std::vector<std::string> ListModels(const std::string &file)
 class Model {
 public:
    /// Open a model; without a directory, the only one in the file.
-   explicit Model(const std::string &file, const std::string &directory = "") 
+   explicit Model(const std::string &file, const std::string &directory = "")
       : fStored(std::make_unique<detail::Stored>(file, Trim(directory)))
    {
    }
@@ -79,6 +79,7 @@ public:
       if (!out)
          fStored->Location().Fail("", "to write the model", "a failure of the stream", "is the disk full?");
    }
+   std::string Serialize(const char *) = delete; // a path is for Save
    /// Write the ONNX file to memory of exactly `Manifest().fNBytes` bytes.
    void SerializeTo(void *buffer, std::size_t nbytes, bool verify = true)
    {

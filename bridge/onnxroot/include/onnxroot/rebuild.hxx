@@ -27,6 +27,8 @@ void Checked(const Stored &stored, const Sink &sink, bool verify, std::uint64_t 
    Output output(sink, verify);
    std::uint64_t written = 0;
    produce([&](const char *data, std::size_t n) {
+      if (n > nbytes - written)
+         stored.Location().Fail(part, std::to_string(nbytes) + " bytes", "more");
       output.Write(data, n);
       written += n;
    });
