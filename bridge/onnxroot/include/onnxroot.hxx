@@ -72,10 +72,14 @@ public:
       return onnx;
    }
    /// Hand on the ONNX file in pieces; it is right only once this returns, for the SHA-256 comes last.
-   void Serialize(const Sink &sink, bool verify = true) { detail::Rebuild(*fStored, sink, verify, [](std::uint64_t) {}); }
+   void Serialize(const Sink &sink, bool verify = true)
+   {
+      detail::Rebuild(*fStored, sink, verify, [](std::uint64_t) {});
+   }
    void Serialize(std::ostream &out, bool verify = true)
    {
-      Serialize(Sink([&](const char *data, std::size_t n) { out.write(data, static_cast<std::streamsize>(n)); }), verify);
+      Serialize(Sink([&](const char *data, std::size_t n) { out.write(data, static_cast<std::streamsize>(n)); }),
+                verify);
       if (!out)
          fStored->Location().Fail("", "to write the model", "a failure of the stream", "is the disk full?");
    }

@@ -202,7 +202,8 @@ private:
    /// Bytes of the next payload, if it belongs to that field; otherwise 0.
    std::uint64_t PayloadOf(const Field &field, std::uint64_t row) const
    {
-      const bool here = fPayload < fIndex.fNInside && fIndex.fField[fPayload] == field.fCode && fIndex.fRow[fPayload] == row;
+      const bool here =
+         fPayload < fIndex.fNInside && fIndex.fField[fPayload] == field.fCode && fIndex.fRow[fPayload] == row;
       return here ? fIndex.fNBytes[fPayload] : 0;
    }
    std::uint64_t Payload()

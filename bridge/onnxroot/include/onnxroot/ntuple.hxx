@@ -147,11 +147,12 @@ private:
          int fStorage;
          bool fIsIndex;
       };
-      static const Row rows[] = {{0x01, 0, kUInt8, false},     {0x02, 0, kText, false},      {0x03, 0, kInt8, false},
-                                 {0x04, 0, kUInt8, false},     {0x05, 0x11, kInt16, false},  {0x06, 0x12, kUInt16, false},
-                                 {0x07, 0x13, kInt32, false},  {0x08, 0x14, kUInt32, false}, {0x09, 0x15, kInt64, false},
-                                 {0x0A, 0x16, kUInt64, false}, {0x0C, 0x18, kFloat, false},  {0x0D, 0x19, kDouble, false},
-                                 {0x0E, 0x1A, kUInt32, true},  {0x0F, 0x1B, kUInt64, true}};
+      static const Row rows[] = {
+         {0x01, 0, kUInt8, false},     {0x02, 0, kText, false},      {0x03, 0, kInt8, false},
+         {0x04, 0, kUInt8, false},     {0x05, 0x11, kInt16, false},  {0x06, 0x12, kUInt16, false},
+         {0x07, 0x13, kInt32, false},  {0x08, 0x14, kUInt32, false}, {0x09, 0x15, kInt64, false},
+         {0x0A, 0x16, kUInt64, false}, {0x0C, 0x18, kFloat, false},  {0x0D, 0x19, kDouble, false},
+         {0x0E, 0x1A, kUInt32, true},  {0x0F, 0x1B, kUInt64, true}};
       for (const Row &row : rows) {
          if (type == 0 || (type != row.fType && type != row.fSplit))
             continue;
@@ -262,8 +263,9 @@ private:
          fWhere.Fail(fName + " cluster " + std::to_string(cluster), "the digest " + fDigests[cluster], digest.Hex(),
                      fNCopies > 1 ? kMerged : "the file is damaged");
    }
-   static constexpr const char *kMerged = "the file was probably merged with hadd, which left no copy that is whole, or "
-                                          "copies that differ: write the model anew from the original";
+   static constexpr const char *kMerged =
+      "the file was probably merged with hadd, which left no copy that is whole, or "
+      "copies that differ: write the model anew from the original";
    RootFile &fFile;
    Where fWhere;
    std::string fName;

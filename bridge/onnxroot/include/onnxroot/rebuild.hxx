@@ -21,8 +21,8 @@ namespace onnxroot::detail {
 
 /// Hand on what a function produces, if it has that length and that SHA-256.
 template <typename F>
-void Checked(const Stored &stored, const Sink &sink, bool verify, std::uint64_t nbytes, const std::string &sha256, const std::string &part,
-             F &&produce)
+void Checked(const Stored &stored, const Sink &sink, bool verify, std::uint64_t nbytes, const std::string &sha256,
+             const std::string &part, F &&produce)
 {
    Output output(sink, verify);
    std::uint64_t written = 0;

@@ -82,7 +82,8 @@ public:
    const Where &Location() const { return fWhere; }
 
    /// A number of bytes that the file has at that place.
-   std::size_t CheckedSize(std::uint64_t position, std::uint64_t nbytes, const Where &where, const std::string &part) const
+   std::size_t CheckedSize(std::uint64_t position, std::uint64_t nbytes, const Where &where,
+                           const std::string &part) const
    {
       if (nbytes > (1u << 30) || nbytes > fSize || position > fSize - nbytes)
          where.Fail(part, "bytes within the file", "some that end behind it");
@@ -109,7 +110,10 @@ private:
             value = value << 8 | (Has(1) ? static_cast<unsigned char>(fData[fNext++]) : 0);
          return value;
       }
-      bool Has(std::uint64_t nbytes) { return fGood = fGood && fNext <= fData.size() && nbytes <= fData.size() - fNext; }
+      bool Has(std::uint64_t nbytes)
+      {
+         return fGood = fGood && fNext <= fData.size() && nbytes <= fData.size() - fNext;
+      }
       std::string Text()
       {
          std::uint64_t n = Integer(1);
@@ -241,7 +245,8 @@ private:
          return; // a name with a slash, which no path leads to
       for (const Key &key : *keys)
          if (key.IsDirectory() && Find(*keys, key.fName) == &key)
-            Search(path.empty() ? key.fName : path + "/" + key.fName, key.fPosition + key.fHeader, depth + 1, seen, found);
+            Search(path.empty() ? key.fName : path + "/" + key.fName, key.fPosition + key.fHeader, depth + 1, seen,
+                   found);
    }
    std::map<std::string, std::vector<Key>> fKeys; ///< by directory
    Where fWhere;

@@ -49,7 +49,8 @@ private:
       }
       value.fElementType = static_cast<int>(fStored.Find(kind.fMessage)->Bits("elem_type", row));
       const std::string name = ElementOf(value.fElementType).fName;
-      value.fTypeName = (sparse ? "sparse " : "") + (name.empty() ? "data_type " + std::to_string(value.fElementType) : name);
+      value.fTypeName =
+         (sparse ? "sparse " : "") + (name.empty() ? "data_type " + std::to_string(value.fElementType) : name);
       const Field *const shape = fMessages.FieldOf(kind.fMessage, "shape");
       for (const std::uint64_t outer : fMessages.Held(shape, row)) {
          value.fShape.emplace();

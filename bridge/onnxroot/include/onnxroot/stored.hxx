@@ -191,7 +191,8 @@ private:
       std::string names;
       for (std::size_t i = 0; i < models.size() && i < 8; ++i)
          names += (i ? ", " : "") + models[i];
-      return models.empty() ? "the file holds no models" : "the file holds " + names + (models.size() > 8 ? " ..." : "");
+      return models.empty() ? "the file holds no models"
+                            : "the file holds " + names + (models.size() > 8 ? " ..." : "");
    }
    const Json *Info(const std::string &name) const { return fManifest->Table(name); }
    void CheckTypes(const MessageType &type, const Table &table) const
@@ -242,8 +243,9 @@ private:
                      "Payload", "codes of fields and storages, and sizes", "others");
          const auto [type, position] = Types().fCodes[index.fField[i]];
          const Field &field = Types().fTypes[type].fFields[position];
-         const bool fits = field.fWire == kVarint ? nbytes >= nValues && nbytes <= 10 * nValues && index.fStorage[i] < kFloat
-                                                  : nbytes == nValues * InfoOf(static_cast<int>(index.fStorage[i])).fSize;
+         const bool fits = field.fWire == kVarint
+                              ? nbytes >= nValues && nbytes <= 10 * nValues && index.fStorage[i] < kFloat
+                              : nbytes == nValues * InfoOf(static_cast<int>(index.fStorage[i])).fSize;
          const bool isPayload = field.fMessage < 0 && (field.fLabel == Label::kPacked ||
                                                        (field.fLabel == Label::kOptional && field.fWire == kLen));
          fWhere.Need(fits && isPayload, "Payload", "as many bytes as values of a field", "others");
@@ -263,7 +265,8 @@ private:
    {
       Column block;
       block.fStorage = static_cast<int>(Index().fStorage[payload]);
-      const std::uint64_t size = InfoOf(block.fStorage).fSize, end = std::min(first + kBlock, Index().fNValues[payload]);
+      const std::uint64_t size = InfoOf(block.fStorage).fSize,
+                          end = std::min(first + kBlock, Index().fNValues[payload]);
       WriteValues(payload, first * size, end * size,
                   [&](const char *data, std::size_t n) { block.fValues.insert(block.fValues.end(), data, data + n); });
       return block;
@@ -289,7 +292,8 @@ private:
             fWhere.Fail(name, "to be in the manifest", "that it is not");
          const std::uint64_t total = Index().fTotals[storage] * InfoOf(storage).fSize;
          auto ntuple = std::make_unique<NTuple>(fFile, fWhere, name, *info);
-         fWhere.Need(ntuple->NClusters() == (total + kChunkNBytes - 1) / kChunkNBytes, name, "clusters of 8 MiB", "others");
+         fWhere.Need(ntuple->NClusters() == (total + kChunkNBytes - 1) / kChunkNBytes, name, "clusters of 8 MiB",
+                     "others");
          open.fNTuple = std::move(ntuple);
       }
       if (open.fCluster != cluster) {

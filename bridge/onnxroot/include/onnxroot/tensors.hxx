@@ -160,8 +160,8 @@ private:
    }
    /// Elements that lie there as `raw_data` has them.
    template <typename T>
-   void ReadBytes(const std::string &name, const ElementType &element, const std::vector<Piece> &pieces, std::uint64_t n,
-                  std::vector<T> &out)
+   void ReadBytes(const std::string &name, const ElementType &element, const std::vector<Piece> &pieces,
+                  std::uint64_t n, std::vector<T> &out)
    {
       const std::uint64_t nbytes = n / 8 * element.fBits + (n % 8 * element.fBits + 7) / 8;
       std::uint64_t stored = 0, done = 0;
@@ -208,13 +208,16 @@ private:
       const std::uint64_t perNumber = element.fBits < 6 ? 8 / element.fBits : 1;
       const std::uint64_t nNumbers = fStored->Index().fNValues[payload];
       if ((n + perNumber - 1) / perNumber != nNumbers)
-         Fail(name, std::to_string((n + perNumber - 1) / perNumber) + " numbers by its shape", std::to_string(nNumbers));
+         Fail(name, std::to_string((n + perNumber - 1) / perNumber) + " numbers by its shape",
+              std::to_string(nNumbers));
       const bool isBool = std::string(element.fName) == "BOOL";
       std::vector<char> packed;
       fStored->ForEachNumber(payload, [&](std::uint64_t number, bool isSigned) {
          const auto value = static_cast<std::int64_t>(number);
-         if (!isBool && bits < 64 && (isSigned && value < 0 ? value < -(std::int64_t(1) << (bits - 1)) : number >> bits != 0))
-            Fail(name, "numbers of " + std::to_string(bits) + " bits", isSigned ? std::to_string(value) : std::to_string(number));
+         if (!isBool && bits < 64 &&
+             (isSigned && value < 0 ? value < -(std::int64_t(1) << (bits - 1)) : number >> bits != 0))
+            Fail(name, "numbers of " + std::to_string(bits) + " bits",
+                 isSigned ? std::to_string(value) : std::to_string(number));
          if constexpr (std::is_integral_v<T>) {
             if (element.fBits < 6)
                packed.push_back(static_cast<char>(number));
@@ -231,7 +234,8 @@ private:
    {
       const std::uint64_t row = Find(name);
       const Column *const column = fStored->Find("TensorProto")->Find("string_data", 2);
-      const std::uint64_t first = column ? column->fOffsets[0][row] : 0, last = column ? column->fOffsets[0][row + 1] : 0;
+      const std::uint64_t first = column ? column->fOffsets[0][row] : 0,
+                          last = column ? column->fOffsets[0][row + 1] : 0;
       if (last - first != n)
          Fail(name, std::to_string(n) + " strings by its shape", std::to_string(last - first));
       std::vector<std::string> texts;
