@@ -5,6 +5,7 @@ from collections import Counter
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.cxx import Probe, compile_program
 from tests.samples import COUNTED
 
 settings.register_profile(
@@ -15,6 +16,14 @@ settings.register_profile(
 )
 settings.register_profile("fuzz", settings.get_profile("default"), max_examples=5000)
 settings.load_profile("default")
+
+
+@pytest.fixture(scope="session")
+def probe(tmp_path_factory):
+    """Start the program that calls the C++ reader; it takes 10 s to compile."""
+    program = tmp_path_factory.mktemp("cpp") / "probe"
+    with Probe(compile_program("probe.cxx", program, "-O1")) as started:
+        yield started
 
 
 @pytest.hookimpl

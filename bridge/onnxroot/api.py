@@ -38,7 +38,16 @@ if TYPE_CHECKING:
     from onnxroot._verify import Report
     from onnxroot.model import Model
 
-__all__ = ["convert", "copy", "list_models", "open", "remove", "verify", "write"]
+__all__ = [
+    "convert",
+    "copy",
+    "include_dir",
+    "list_models",
+    "open",
+    "remove",
+    "verify",
+    "write",
+]
 
 U8 = npt.NDArray[np.uint8]
 
@@ -383,3 +392,8 @@ def _is_root(path: str) -> bool:
     """Return whether a file begins as ROOT files do."""
     with Path(path).open("rb") as file:
         return file.read(4) == b"root"
+
+
+def include_dir() -> str:
+    """Return the folder of ``onnxroot.hxx``, the C++ reader: what compilers want behind ``-I``."""
+    return str(Path(__file__).with_name("include"))

@@ -153,7 +153,21 @@ def _print_json(value: object) -> None:
     click.echo(json.dumps(value, indent=2))
 
 
+def _print_include_dir(context: click.Context, _: click.Parameter, asked: bool) -> None:
+    if asked:
+        click.echo(api.include_dir())
+        context.exit()
+
+
 @click.group(context_settings=_NAMES)
+@click.option(
+    "--include-dir",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_include_dir,
+    help="Print the folder of the C++ reader, onnxroot.hxx, and exit.",
+)
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.version_option(package_name="onnxroot", message="onnxroot %(version)s")
 def main(*, debug: bool) -> None:
