@@ -185,5 +185,4 @@ def _draw_one(item: Input, size: int, generator: np.random.Generator, given: Arr
         flat[row] = edge
     if item.allow_nan and len(flat) > 1:
         flat[-1, generator.integers(flat.shape[1], size=1)] = np.nan
-    drawn = values.astype(item.dtype)
-    return drawn
+    return values.astype(item.dtype)

@@ -17,7 +17,7 @@ from onnxroot.api import (
     copy,
     include_dir,
     list_models,
-    open,
+    open,  # noqa: A004
     remove,
     verify,
     write,
