@@ -131,7 +131,7 @@ def test_root_reads_all_that_a_writer_leaves_that_fails(analysis, tmp_path, caps
     shutil.copy(analysis, path)
     for name in ("a", "b"):
         onnxroot.write(OLD, f"{path}:models/{name}")
-    results, left = fail_at_every_write(path, tmp_path)
+    results, left = fail_at_every_write(path, tmp_path, "kill")
     wrong = {k: v for k, v in results.items() if not set(v) <= {"before", "after"}}
     assert not wrong
     n_models = list(map(int, run_root("-c", READ, *left).split()))

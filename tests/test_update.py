@@ -68,7 +68,7 @@ def content(address):
 # --- every write is the last --------------------------------------------------------------------
 
 
-def fail_at_every_write(analysis, folder):
+def fail_at_every_write(analysis, folder, *ways):
     """Run the driver, and return its results and what it left."""
     library = folder / "crash.so"
     compiler = [shutil.which("cc"), "-shared", "-fPIC", "-O1", "-Wall", "-Werror"]
@@ -77,7 +77,16 @@ def fail_at_every_write(analysis, folder):
     left = folder / "left"
     left.mkdir()
     done = subprocess.run(
-        [sys.executable, str(HERE / "crash" / "driver.py"), library, analysis, OLD, NEW, left],
+        [
+            sys.executable,
+            str(HERE / "crash" / "driver.py"),
+            library,
+            analysis,
+            OLD,
+            NEW,
+            left,
+            *ways,
+        ],
         env={**os.environ, "LD_PRELOAD": str(library)},
         capture_output=True,
         text=True,
@@ -97,7 +106,7 @@ needs_compiler = pytest.mark.skipif(
 @needs_compiler
 @pytest.mark.sweep
 def test_every_write_is_the_last(analysis, tmp_path, capsys):
-    results, left = fail_at_every_write(analysis, tmp_path)
+    results, left = fail_at_every_write(analysis, tmp_path, "kill", "part", "full")
     assert len(results) == 15
     for name, outcomes in results.items():
         assert set(outcomes) <= {"before", "after"}, f"{name}: {outcomes}"

@@ -1,10 +1,10 @@
 """Change a ROOT file, and die at every write in turn; run by test_update.py.
 
-Usage: driver.py CRASH.so FILE.root MODEL.onnx OTHER.onnx FOLDER
+Usage: driver.py CRASH.so FILE.root MODEL.onnx OTHER.onnx FOLDER WAY...
 
 CRASH.so is crash.c, preloaded. FILE.root holds the models ``models/a`` and ``models/b``, both
 MODEL.onnx, and other objects. For each operation, each way to fail and each write, a copy of it
-suffers. FOLDER gets the files that are left, each content once. Prints JSON: by operation and way
+suffers. WAYs are kill, part and full, as in crash.c. FOLDER gets the files that are left, each content once. Prints JSON: by operation and way
 how many writes there were, and what was left.
 """
 
@@ -24,7 +24,7 @@ WAYS = {"kill": 1, "part": 2, "full": 3}
 MOST = 500  # writes; an operation with more never ends
 
 crash = ctypes.CDLL(sys.argv[1])
-pristine, model, other, folder = map(Path, sys.argv[2:])
+pristine, model, other, folder = map(Path, sys.argv[2:6])
 OLD, NEW = model.read_bytes(), other.read_bytes()
 
 OPERATIONS = {
@@ -99,7 +99,7 @@ def main() -> None:
     for name, (operation, _) in OPERATIONS.items():
         shutil.copy(pristine, path)
         operation(path)  # whatever is imported late is imported now
-        for way in WAYS:
+        for way in sys.argv[6:]:
             outcomes: Counter[str] = Counter()
             for at in range(1, MOST):
                 shutil.copy(pristine, path)
