@@ -14,65 +14,29 @@ there is no journal, and nothing to recover.
 
 from __future__ import annotations
 
-import io
 import os
-import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from types import TracebackType
 from typing import Final
 
-import portalocker
-
+from onnxroot._file_locks import lock_file, shrink
 from onnxroot._root_free import FreeList
 from onnxroot._root_records import BIG, Header, Key, KeyList, now
 from onnxroot._root_window import HEAD_NBYTES, Place, Window, read_at, write_at
-from onnxroot.errors import FormatError, LockedError
+from onnxroot.errors import FormatError
 
-__all__ = ["Patch", "RootEdit", "lock_file"]
+__all__ = ["Patch", "RootEdit"]
 
 Patch = tuple[int, bytes]
 """A position in a file, and the bytes to be there."""
 
-_RETRY_SECONDS: Final = 0.02
 _MOST_GAP: Final = BIG  # ROOT's marks of free segments tell no longer ones
 
 _BLOB_KEYS: Final = (34, 42)  # lengths of the keys of RNTuples' pages, small and big
 
 _Build = Callable[[int], bytes]  # of a record, for a position
-
-
-def lock_file(path: str, timeout: float) -> io.FileIO:
-    """Open a file for reading and writing, and keep other writers out until it is closed.
-
-    Args:
-        path: The file.
-        timeout: Seconds to wait for another writer.
-
-    Raises:
-        LockedError: Another writer has it.
-        OSError: It can't be opened.
-    """
-    deadline = time.monotonic() + timeout
-    while True:
-        file = io.FileIO(path, "r+")
-        try:
-            portalocker.lock(file, portalocker.LOCK_EX | portalocker.LOCK_NB)
-            if os.path.samestat(os.fstat(file.fileno()), os.stat(path)):  # noqa: PTH116
-                return file  # otherwise it was replaced while we waited
-        except portalocker.LockException as error:
-            if time.monotonic() > deadline:
-                file.close()
-                raise LockedError(
-                    f"{path}: another program has been writing to it for {timeout:g} s; wait until "
-                    "it is done, or write to another file"
-                ) from error
-        except BaseException:
-            file.close()
-            raise
-        file.close()
-        time.sleep(_RETRY_SECONDS)
 
 
 class RootEdit:
@@ -362,8 +326,7 @@ class RootEdit:
             # calls by itself where the top directory is empty, and which brings back what it finds.
             mark = -min(stop - start, _MOST_GAP)
             write_at(self._file, mark.to_bytes(4, "big", signed=True), start)
-        if self._file.seek(0, os.SEEK_END) > self._after.end:
-            self._file.truncate(self._after.end)
+        shrink(self._file, self._after.end)
         self._sync()
 
     def _keep(self, position: int, nbytes: int) -> None:

@@ -10,9 +10,10 @@ from enum import Enum, auto
 from pathlib import Path
 
 from onnxroot._address import Address
+from onnxroot._file_locks import lock_file
 from onnxroot._rntuple_read import RootFile
 from onnxroot._rntuple_write import ModelWriter, add_streamer_info
-from onnxroot._root_edit import RootEdit, lock_file
+from onnxroot._root_edit import RootEdit
 from onnxroot._root_empty import empty_file
 from onnxroot._root_window import NoRoomError, Window
 from onnxroot._spec import MANIFEST, SAMPLES, TENSORS
