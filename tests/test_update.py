@@ -255,7 +255,7 @@ with onnxroot.open(sys.argv[1]) as model:
     try:
         print(len(model.to_bytes()))
     except onnxroot.OnnxRootError as error:
-        print(type(error).__name__)
+        print("changed" if "another program has changed the file meanwhile" in str(error) else error)
 """
 
 
@@ -275,7 +275,7 @@ def test_a_reader_is_not_killed_by_a_writer(change, analysis):
     if change == "nothing":
         assert answer == str(NEW.stat().st_size)
     else:  # free segments are marked
-        assert answer in {"FormatError", "IntegrityError"}
+        assert answer == "changed"
     assert_objects(analysis)
 
 

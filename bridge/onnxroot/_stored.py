@@ -136,7 +136,7 @@ class StoredModel:
             if table is not None:
                 found[name] = table
         if ROOT_MESSAGE not in found:
-            raise FormatError(f"{self.where}: has no {ROOT_MESSAGE} table; it is damaged")
+            raise FormatError(f"{self.where}: has no {ROOT_MESSAGE} table; {self.file.fault}")
         return Tables(
             schema=self.manifest.schema,
             tables=found,
@@ -156,7 +156,7 @@ class StoredModel:
         except FormatError as error:
             if str(error).startswith(self.where):
                 raise
-            raise FormatError(f"{self.where}: {error}; the file is damaged") from error
+            raise FormatError(f"{self.where}: {error}; {self.file.fault}") from error
 
     @cached_property
     def _n_inside(self) -> int:
@@ -180,7 +180,7 @@ class StoredModel:
         rows = self.payloads.row[first:]
         where = f"{self.where}/{EXTERNAL_SEGMENT}"
         if len(rows) != n_rows or np.any(rows != np.arange(n_rows)):
-            raise FormatError(f"{where}: has other rows than payloads; the file is damaged")
+            raise FormatError(f"{where}: has other rows than payloads; {self.file.fault}")
         locations = table.columns["location"].to_list() if table else []
         documents: dict[str, Document] = {}
         for file in self.manifest.external_files:
@@ -240,7 +240,7 @@ class StoredModel:
                 where, nbytes, sha256 = f"{where}, {location}", file.nbytes, file.sha256
         if document.nbytes != nbytes:
             raise IntegrityError(
-                f"{where}: {document.nbytes} bytes, the manifest says {nbytes}; the file is damaged"
+                f"{where}: {document.nbytes} bytes, the manifest says {nbytes}; {self.file.fault}"
             )
         with Sha256() as digest:
             for window in document.windows():
@@ -250,7 +250,7 @@ class StoredModel:
             found = digest.hexdigest()
         if found != sha256:
             raise IntegrityError(
-                f"{where}: the SHA-256 is {found}, the manifest says {sha256}; the file is damaged"
+                f"{where}: the SHA-256 is {found}, the manifest says {sha256}; {self.file.fault}"
             )
 
     def check_files(self) -> None:
