@@ -19,7 +19,8 @@ from onnxroot._file_locks import _alone_with, lock_file
 from onnxroot._root_edit import RootEdit
 from onnxroot._root_empty import empty_file
 from onnxroot._root_free import FreeList
-from onnxroot._root_records import BIG, Directory, Header, Key, KeyList
+from onnxroot._root_records import BIG, Header, Key, KeyList
+from tests.layout import check_layout
 from tests.samples import files_in, golden, graph_model, raw_tensor
 
 HERE = Path(__file__).parent
@@ -41,7 +42,8 @@ def add_objects(path):
 
 
 def assert_objects(path):
-    """Check that all of these are there."""
+    """Check that all of these are there, and nothing lies on another."""
+    check_layout(path)
     with uproot.open(path) as file:
         for name in ("histogram", "plots/inner/histogram"):
             assert np.array_equal(file[name].values(), HISTOGRAM[0])
@@ -88,7 +90,7 @@ def fail_at_every_write(analysis, folder, *ways):
             left,
             *ways,
         ],
-        env={**os.environ, "LD_PRELOAD": str(library)},
+        env={**os.environ, "LD_PRELOAD": str(library), "PYTHONPATH": str(HERE.parent)},
         capture_output=True,
         text=True,
         timeout=1200,
@@ -122,43 +124,33 @@ def test_every_write_is_the_last(analysis, tmp_path, capsys):
             print(f"  {name}: {', '.join(f'{n} {kind}' for kind, n in outcomes.items())}")
 
 
-RECORD = Directory(
-    position=0,
-    room=60,
-    version=5,
-    created=1,
-    modified=1,
-    nbytes_keys=300,
-    nbytes_name=50,
-    seek_directory=100,
-    seek_parent=0,
-    seek_keys=5000,
-    rest=bytes(18),
-)
+@pytest.mark.sweep
+def test_no_turn_crosses_a_border(analysis, monkeypatch):
+    """Wherever the directory's record is; where it would, the directory has moved.
 
+    The write that turns it to its new key list could be cut short there.
+    """
+    turns = []
+    turn = RootEdit._turn
 
-@pytest.mark.parametrize("nbytes_keys", [200, 300, 400])
-@pytest.mark.parametrize("offset", range(4096 - 34, 4096, 4))
-def test_a_record_across_two_pages_is_never_torn(offset, nbytes_keys):
-    """A signal can end a write at the border of two pages of memory, and nowhere else."""
-    record = dataclasses.replace(RECORD, position=offset)
-    data = bytearray(record.to_bytes())
-    writes = record.to_key_list(7000, nbytes_keys)
-    seen = []
-    for position, new in writes:
-        start = position - offset
-        assert len(new) == 4
-        if position % 4 == 0:  # as ROOT and uproot place nothing, this is up to chance
-            assert position // 4096 == (position + 3) // 4096
-        data[start : start + 4] = new
-        now = Directory.parse(bytes(data), offset)
-        seen.append((now.seek_keys, now.nbytes_keys))
-    assert seen[-1] == (7000, nbytes_keys)
-    assert set(seen[:-1]) <= {
-        (5000, max(300, nbytes_keys)),
-        (7000, max(300, nbytes_keys)),
-        seen[-1],
-    }
+    def note(edit):
+        before = edit._place.record.position
+        position, data = turn(edit)
+        turns.append((before, position, len(data)))
+        return position, data
+
+    monkeypatch.setattr(RootEdit, "_turn", note)
+    for i in range(40):
+        onnxroot.write(NEW, f"{analysis}:{'x' * (1 + i)}/m")
+        onnxroot.write(OLD, f"{analysis}:{'x' * (1 + i)}/n")
+    check_layout(analysis)
+    assert all(at // 512 == (at + n - 1) // 512 for _, at, n in turns)
+    n_moved = sum(not before <= at < before + 60 for before, at, _ in turns)
+    assert n_moved >= 1
+    for i in range(40):
+        assert content(f"{analysis}:{'x' * (1 + i)}/m") == NEW.read_bytes()
+        assert content(f"{analysis}:{'x' * (1 + i)}/n") == OLD.read_bytes()
+    assert_objects(analysis)
 
 
 # --- two writers --------------------------------------------------------------------------------
@@ -255,7 +247,7 @@ with onnxroot.open(sys.argv[1]) as model:
     try:
         print(len(model.to_bytes()))
     except onnxroot.OnnxRootError as error:
-        print("changed" if "another program has changed the file meanwhile" in str(error) else error)
+        print("changed" if "another program has changed the file" in str(error) else error)
 """
 
 
@@ -342,6 +334,37 @@ def test_copies_that_cannot_be(analysis):
     with pytest.raises(onnxroot.UnsupportedModelError, match="a copy is as the original"):
         onnxroot.convert(f"{analysis}:models/a", f"{analysis}:d", metadata={"a": "b"})
     assert analysis.read_bytes() == before
+
+
+def test_what_is_not_part_of_the_only_model_is_not_removed(tmp_path):
+    path = tmp_path / "m.root"
+    onnxroot.write(OLD, f"{path}:models/a")
+    with uproot.update(path) as file:
+        file["models/a/histogram"] = HISTOGRAM
+    before = path.read_bytes()
+    with pytest.raises(onnxroot.UnsupportedModelError, match="a/histogram is not part of the"):
+        onnxroot.write(NEW, f"{path}:models/a", replace=True)
+    assert path.read_bytes() == before
+
+
+def test_hard_links_stay_together(tmp_path):
+    path, other = tmp_path / "m.root", tmp_path / "same.root"
+    onnxroot.write(OLD, f"{path}:a")
+    other.hardlink_to(path)
+    onnxroot.write(NEW, f"{path}:a", replace=True)
+    assert content(f"{other}:a") == NEW.read_bytes()
+    onnxroot.remove(f"{path}:a")
+    assert onnxroot.list_models(other) == []
+
+
+@pytest.mark.parametrize("length", [200, 255])
+def test_long_names(length, analysis):
+    name = "\u00fc" * (length // 2)
+    onnxroot.write(NEW, f"{analysis}:{name}/{name}")
+    assert content(f"{analysis}:{name}/{name}") == NEW.read_bytes()
+    with pytest.raises(onnxroot.FormatError, match="expected at most 255"):
+        onnxroot.write(NEW, f"{analysis}:{'x' * 256}/m")
+    assert_objects(analysis)
 
 
 def test_what_is_not_part_of_the_model_is_not_removed(analysis):

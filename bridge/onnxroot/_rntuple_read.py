@@ -103,11 +103,16 @@ class RootFile:
         self._file.close()
 
     @property
+    def has_changed(self) -> bool:
+        """Whether another program has changed the file since it was opened."""
+        return _state_of(self.path) != self._state
+
+    @property
     def fault(self) -> str:
         """What is the matter if something in the file is wrong."""
-        if _state_of(self.path) == self._state:
-            return "the file is damaged"
-        return "another program has changed the file meanwhile: open it again"
+        if self.has_changed:
+            return "another program has changed the file meanwhile: open it again"
+        return "the file is damaged"
 
     @contextmanager
     def translated(self, where: str) -> Iterator[None]:
@@ -189,10 +194,15 @@ class RootFile:
 
     def holds_only(self, directory: str) -> bool:
         """Return whether everything in the file is within that directory."""
+        parts = directory.split("/")
+        return all(self._all_keys("/".join(parts[:n])) == [part] for n, part in enumerate(parts))
+
+    def _all_keys(self, directory: str) -> list[str]:
+        """Return the names in a directory, once for each cycle."""
+        found = self._open_directory(directory)
         with self.translated(self.path):
-            keys = self._file.keys(recursive=True, cycle=False)
-        above = {directory, *(directory[:i] for i, c in enumerate(directory) if c == "/")}
-        return all(key in above or key.startswith(f"{directory}/") for key in keys)
+            keys = found.keys(recursive=False, cycle=True) if found else []
+        return [key.rpartition(";")[0] for key in keys]
 
     def keys_below(self, directory: str) -> list[str]:
         """Return the names of all objects and directories below a directory."""
@@ -334,7 +344,7 @@ class TableReader:
         if n_copies and found == (n_copies * n_rows, n_copies * n_clusters):
             return n_copies
         if self._n_rows != n_rows:
-            hint = _MERGED if self._n_rows > n_rows else self._file.fault
+            hint = self._hint(merged=self._n_rows > n_rows)
             raise IntegrityError(
                 f"{where}: {self._n_rows} rows, the manifest says {n_rows}; {hint}"
             )
@@ -342,6 +352,10 @@ class TableReader:
             f"{where}: {len(self._clusters)} clusters, the manifest says {n_clusters}; "
             f"{self._file.fault}"
         )
+
+    def _hint(self, *, merged: bool) -> str:
+        """Say what is the matter with rows or values that are not those of the manifest."""
+        return _MERGED if merged and not self._file.has_changed else self._file.fault
 
     @property
     def n_rows(self) -> int:
@@ -455,7 +469,7 @@ class TableReader:
 
     def _check(self, digest: str, cluster: int) -> None:
         if digest != self._info.digests[cluster]:
-            hint = _MERGED if self.n_copies > 1 else self._file.fault
+            hint = self._hint(merged=self.n_copies > 1)
             raise IntegrityError(
                 f"{self.where}: cluster {cluster} has the digest {digest}, the manifest says "
                 f"{self._info.digests[cluster]}; {hint}"

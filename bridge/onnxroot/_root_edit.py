@@ -4,7 +4,8 @@ What is new goes where nothing is: into free segments, or behind the end of the 
 something points to is touched. Then a few short writes, one after the other, change the file:
 
 1. the header, to a longer end and to new lists of free segments and streamer infos,
-2. the record of one directory, to its new key list: here the change happens,
+2. the record of one directory, to its new key list: here the change happens, in a write of some
+   twenty bytes within one sector,
 3. the header again, to a list of free segments with what the change left behind.
 
 Between any two of them the file is whole for every reader: before the second it holds what it held,
@@ -22,8 +23,8 @@ from types import TracebackType
 from typing import Final
 
 from onnxroot._file_locks import lock_file, shrink
-from onnxroot._root_free import FreeList
-from onnxroot._root_records import BIG, Header, Key, KeyList, now
+from onnxroot._root_free import MARK, FreeList
+from onnxroot._root_records import BIG, Directory, Header, Key, KeyList, now
 from onnxroot._root_window import HEAD_NBYTES, Place, Window, read_at, write_at
 from onnxroot.errors import FormatError
 
@@ -34,6 +35,8 @@ Patch = tuple[int, bytes]
 
 _MOST_GAP: Final = BIG  # ROOT's marks of free segments tell no longer ones
 
+_SECTOR: Final = 512  # bytes that a disk writes at once, and so does a system that kills us
+_LONGEST_NAME: Final = 255  # of a directory that we make, in bytes
 _BLOB_KEYS: Final = (34, 42)  # lengths of the keys of RNTuples' pages, small and big
 
 _Build = Callable[[int], bytes]  # of a record, for a position
@@ -97,15 +100,21 @@ class RootEdit:
         self._begun = False
         parts = [os.fsencode(part) for part in directory.split("/")]
         self._place = Place.top(self._file, self._header)
+        self._above: list[Place] = []  # the directories that hold that one, from the top
         for part in parts[:-1]:
             key = self._place.keys.find(part)
             if key is None or not key.is_directory:
                 break
+            self._above.append(self._place)
             self._place = Place.of(self._file, key)
             parts = parts[1:]
         self._name = parts[0]
-        self._info: Key | None = None
         self.inner = os.fsdecode(b"/".join(parts))
+        longest = max(map(len, parts))
+        if longest > _LONGEST_NAME:
+            raise FormatError(
+                f"a directory's name of {longest} bytes; expected at most {_LONGEST_NAME}"
+            )
 
     def __enter__(self) -> RootEdit:
         """Return the edit."""
@@ -209,8 +218,7 @@ class RootEdit:
             found.append((key.seek_key, key.seek_key + key.nbytes))
             if key.is_directory:
                 place = Place.of(self._file, key)
-                record = place.record
-                found.append((record.seek_keys, record.seek_keys + record.nbytes_keys))
+                found += place.key_list
                 pending += place.keys.keys
         return found
 
@@ -290,14 +298,9 @@ class RootEdit:
         Raises:
             OSError: It can't be written; is the disk full?
         """
-        record = self._place.record
-        position = self._allocate(self._place.keys.to_bytes)
-        if record.seek_keys:
-            self._left_behind.append((record.seek_keys, record.seek_keys + record.nbytes_keys))
-        nbytes = len(self._patches[-1][1])
-        turn = record.to_key_list(position, nbytes)
+        turn = self._turn()
         first, last, self._after = self._place_free_lists()
-        self._switches = [(0, first.to_bytes()), *turn, (0, last.to_bytes())]
+        self._switches = [(0, first.to_bytes()), turn, (0, last.to_bytes())]
         for at, data in self._patches:
             self._keep(at, len(data))
             write_at(self._file, data, at)
@@ -320,7 +323,7 @@ class RootEdit:
         for start, stop in self._after.segments:
             if (start, stop) in self._before.segments and start not in written:
                 continue  # it has its mark
-            if stop - start < 4:
+            if stop - start < MARK:
                 continue  # no room for one
             # For those who walk from record to record: TFile::Map, and TFile::Recover, which ROOT
             # calls by itself where the top directory is empty, and which brings back what it finds.
@@ -346,6 +349,39 @@ class RootEdit:
         self._free = free
         self._patches.append((position, data))
         return position
+
+    def _turn(self) -> Patch:
+        """Write the new key list, and return the write that turns the directory to it.
+
+        If that would cross the border of two sectors of a disk, where it could be cut short, the
+        directory moves, and the turn is done in the one above. The top never has to: it is at the
+        begin of the file.
+        """
+        place = self._place
+        while True:
+            position = self._allocate(place.keys.to_bytes)
+            self._left_behind += place.key_list
+            nbytes = len(self._patches[-1][1])
+            record = replace(place.record, seek_keys=position, nbytes_keys=nbytes, modified=now())
+            at, data = place.record.changes_to(record)
+            if not self._above or at // _SECTOR == (at + len(data) - 1) // _SECTOR:
+                return at, data
+            moved = self._move(place.key, record)
+            place, old = self._above.pop(), place.key
+            keys = tuple(moved if key == old else key for key in place.keys.keys)
+            place.keys = KeyList(place.keys.key, keys)
+
+    def _move(self, key: Key, record: Directory) -> Key:
+        """Write a directory's record anew, elsewhere, and return its new key."""
+        room = max(record.room, 60)
+
+        def build(position: int) -> bytes:
+            there = replace(record, seek_directory=position, room=room)
+            return key.before(there.to_bytes().ljust(room, b"\0"), position)
+
+        self._allocate(build)
+        self._left_behind.append((key.seek_key, key.seek_key + key.nbytes))
+        return Key.parse(self._patches[-1][1])
 
     def _place_free_lists(self) -> tuple[Header, Header, FreeList]:
         """Place the lists of free segments for the time before the change, and after it.

@@ -173,7 +173,7 @@ def remove(address: Address, *, timeout: float) -> None:
             directory_in(file, address)
         edit.release(_left_behind(edit, address))
         edit.remove()
-        if edit.is_empty:
+        if edit.is_empty and _can_be_exchanged(Path(address.path)):
             # ROOT searches a file without keys for lost ones whenever it opens it, and then takes
             # what follows a free segment for free. So there must be none.
             with Transaction() as transaction:
@@ -235,16 +235,32 @@ def _left_behind(edit: RootEdit, address: Address) -> list[tuple[int, int]]:
         UnsupportedModelError: Its directory holds something that is not part of it.
     """
     with RootFile(address.path) as file:
-        manifest = StoredModel(file, address.directory).manifest
-        mine = {MANIFEST, TENSORS, SAMPLES.partition("/")[0], *manifest.tables}
-        for key in file.keys_below(address.directory):
-            if key not in mine:
-                raise UnsupportedModelError(
-                    f"{address}/{key} is not part of the model; move it elsewhere, or delete it "
-                    "with ROOT, before the model is removed or replaced"
-                )
+        _refuse_other_objects(file, address)
         blobs = [(start, start + length) for start, length in file.blobs(address.directory)]
     return [*edit.records(), *edit.with_keys(blobs)]
+
+
+def _refuse_other_objects(file: RootFile, address: Address) -> None:
+    """Refuse to remove or replace a model whose directory holds something else.
+
+    Raises:
+        UnsupportedModelError: It does.
+    """
+    manifest = StoredModel(file, address.directory).manifest
+    mine = {MANIFEST, TENSORS, SAMPLES.partition("/")[0], *manifest.tables}
+    for key in file.keys_below(address.directory):
+        if key not in mine:
+            raise UnsupportedModelError(
+                f"{address}/{key} is not part of the model; move it elsewhere, or delete it with "
+                "ROOT, before the model is removed or replaced"
+            )
+
+
+def _can_be_exchanged(path: Path) -> bool:
+    """Return whether another file can take the place of one, and nobody would notice."""
+    status = path.stat()
+    mine = not hasattr(os, "geteuid") or status.st_uid == os.geteuid()
+    return status.st_nlink == 1 and mine and os.access(path.parent, os.W_OK)
 
 
 def check_destination(address: Address, *, replace: bool) -> Destination:
@@ -256,6 +272,7 @@ def check_destination(address: Address, *, replace: bool) -> Destination:
 
     Raises:
         ModelExistsError: There is something.
+        UnsupportedModelError: It is to be replaced, and holds something else, too.
         FormatError: The file is damaged, or not a ROOT file.
         OSError: It can't be read, or there is no such folder.
     """
@@ -285,7 +302,8 @@ def check_destination(address: Address, *, replace: bool) -> Destination:
             raise ModelExistsError(
                 f"{address} exists; choose another name, or replace it (replace=True, --replace)"
             )
-        alone = file.holds_only(address.directory)
+        _refuse_other_objects(file, address)
+        alone = file.holds_only(address.directory) and _can_be_exchanged(path)
         return Destination.WHOLE_FILE if alone else Destination.REPLACE
 
 

@@ -19,6 +19,7 @@ from collections import Counter
 from pathlib import Path
 
 import onnxroot
+from tests.layout import check_layout
 
 WAYS = {"kill": 1, "part": 2, "full": 3}
 MOST = 500  # writes; an operation with more never ends
@@ -73,7 +74,7 @@ def run(name: str, way: str, at: int, path: Path) -> int:
 
 
 def judge(name: str, path: Path, way: str, status: int) -> str:
-    """Say what a file is after the failure; then do the operation again, and look once more."""
+    """Say what a file is after the failure; then change it again, and look once more."""
     before, after = {"a": OLD, "b": OLD}, OPERATIONS[name][1]
     if status not in ({signal.SIGKILL} if way != "full" else {0x100, 0x200}):
         return f"status {status:#x}"
@@ -85,10 +86,17 @@ def judge(name: str, path: Path, way: str, status: int) -> str:
     if way == "full" and status == 0x200 and content != pristine.read_bytes():
         outcome = "changed by an operation that failed"
     (folder / f"{hashlib.sha256(content).hexdigest()[:16]}.root").write_bytes(content)
-    if outcome == "before":
-        OPERATIONS[name][0](path)
-        if models_in(path) != after:
-            outcome = "damaged by the next change"
+    try:
+        check_layout(path)
+        onnxroot.write(OLD, f"{path}:models/next")  # another change to the same directory
+        check_layout(path)
+        if outcome == "before":
+            OPERATIONS[name][0](path)
+            check_layout(path)
+    except AssertionError as error:
+        return f"damaged: {error}"
+    if models_in(path) != {**after, "next": OLD}:
+        outcome = "damaged by the next change"
     return outcome
 
 
