@@ -139,17 +139,21 @@ def test_no_turn_crosses_a_border(analysis, monkeypatch):
         turns.append((before, position, len(data)))
         return position, data
 
+    def n_moved():
+        return sum(not before <= at < before + 60 for before, at, _ in turns)
+
     monkeypatch.setattr(RootEdit, "_turn", note)
-    for i in range(40):
-        onnxroot.write(NEW, f"{analysis}:{'x' * (1 + i)}/m")
-        onnxroot.write(OLD, f"{analysis}:{'x' * (1 + i)}/n")
+    names = (f"{'x' * (1 + i % 90)}{i}" for i in range(300))
+    made = []
+    while n_moved() < 2:  # of twenty directories, one lies across a border
+        made.append(next(names))
+        onnxroot.write(NEW, f"{analysis}:{made[-1]}/m")
+        onnxroot.write(OLD, f"{analysis}:{made[-1]}/n")
     check_layout(analysis)
     assert all(at // 512 == (at + n - 1) // 512 for _, at, n in turns)
-    n_moved = sum(not before <= at < before + 60 for before, at, _ in turns)
-    assert n_moved >= 1
-    for i in range(40):
-        assert content(f"{analysis}:{'x' * (1 + i)}/m") == NEW.read_bytes()
-        assert content(f"{analysis}:{'x' * (1 + i)}/n") == OLD.read_bytes()
+    for name in made:
+        assert content(f"{analysis}:{name}/m") == NEW.read_bytes()
+        assert content(f"{analysis}:{name}/n") == OLD.read_bytes()
     assert_objects(analysis)
 
 
