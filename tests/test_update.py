@@ -531,3 +531,13 @@ def test_an_empty_file_is_a_root_file(tmp_path):
         file["histogram"] = HISTOGRAM
     with uproot.open(tmp_path / "x.root") as file:
         assert file.keys(cycle=False) == ["histogram"]
+
+
+def test_an_object_of_the_same_name_stays():
+    """ROOT keeps both, as two cycles."""
+    key = dataclasses.replace(Key.parse(empty_file("x.root"), 100), name=b"a", cycle=1)
+    directory = dataclasses.replace(key, class_name=b"TDirectory", cycle=2)
+    keys = KeyList(key, (key, directory))
+    assert keys.find(b"a") == directory
+    assert keys.without_directory(b"a").keys == (key,)
+    assert [keys.next_cycle(name) for name in (b"a", b"b")] == [3, 1]

@@ -184,16 +184,16 @@ class RootEdit:
         self._free = self._free.take(window.start, region.end).release(region.segments)
         here = self._place.record.seek_directory
         found = Place.of(self._file, key)
-        key = replace(key, seek_directory=here, cycle=1)
+        keys = self._place.keys.without_directory(self._name)
+        key = replace(key, seek_directory=here, cycle=keys.next_cycle(self._name))
         self._patches.append((key.seek_key, key.to_bytes()))
         record = replace(found.record, seek_parent=here)
         self._patches.append((record.position, record.to_bytes()))
-        keys = self._place.keys.without(self._name)
         self._place.keys = KeyList(keys.key, (*keys.keys, key))
 
     def remove(self) -> None:
         """Remove what was asked for."""
-        self._place.keys = self._place.keys.without(self._name)
+        self._place.keys = self._place.keys.without_directory(self._name)
 
     @property
     def is_empty(self) -> bool:

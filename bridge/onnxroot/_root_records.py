@@ -323,9 +323,14 @@ class KeyList:
         found = [key for key in self.keys if key.name == name]
         return max(found, key=lambda key: key.cycle, default=None)
 
-    def without(self, name: bytes) -> KeyList:
-        """Return the list without the keys of that name."""
-        return KeyList(self.key, tuple(key for key in self.keys if key.name != name))
+    def without_directory(self, name: bytes) -> KeyList:
+        """Return the list without the directory of that name; other objects may have it, too."""
+        kept = (key for key in self.keys if key.name != name or not key.is_directory)
+        return KeyList(self.key, tuple(kept))
+
+    def next_cycle(self, name: bytes) -> int:
+        """Return a cycle for one more key of that name."""
+        return 1 + max((key.cycle for key in self.keys if key.name == name), default=0)
 
     def to_bytes(self, position: int) -> bytes:
         """Return the record for a position in the file."""
