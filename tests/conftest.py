@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.cxx import Probe, compile_program
-from tests.samples import COUNTED
+from tests.samples import COUNTED, SAID
 
 settings.register_profile(
     "default",
@@ -28,16 +28,23 @@ def probe(tmp_path_factory):
 
 @pytest.hookimpl
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print `N of N models identical` for each sweep, summed over its parts and workers."""
+    """Print what tests have to say, and `N of N models identical` for each sweep, summed up."""
+    lines: list[str] = []
     identical: Counter[str] = Counter()
     total: Counter[str] = Counter()
     for reports in terminalreporter.stats.values():
         for report in reports:
             for name, value in getattr(report, "user_properties", ()):
+                if name == SAID and report.when == "call":
+                    lines.append(value)
                 if name == COUNTED and report.when == "call":
                     what, n_identical, n_models = value
                     identical[what] += n_identical
                     total[what] += n_models
+    if lines:
+        terminalreporter.section(SAID)
+    for line in sorted(lines):
+        terminalreporter.write_line(line)
     if total:
         terminalreporter.section(COUNTED)
     for what, n_models in total.items():

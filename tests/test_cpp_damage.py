@@ -10,7 +10,7 @@ from collections import Counter
 import pytest
 
 from tests.cxx import Probe, compile_program, needs_compiler
-from tests.samples import GOLDEN_NAMES, golden
+from tests.samples import GOLDEN_NAMES, SAID, golden
 
 pytestmark = needs_compiler
 
@@ -60,7 +60,7 @@ def outcome(answer, right):
     return last
 
 
-def test_damage_is_found(probe, tmp_path, capsys):
+def test_damage_is_found(probe, tmp_path, record_property):
     wholes = [
         path.read_bytes()
         for name in GOLDEN_NAMES
@@ -83,9 +83,8 @@ def test_damage_is_found(probe, tmp_path, capsys):
         outcomes[found] += 1
         if found not in {"identical", "Error"}:
             bad.append((number, command, answer[-1][:300]))
-    with capsys.disabled():
-        counts = ", ".join(f"{n} {found}" for found, n in sorted(outcomes.items()))
-        print(f"\nC++ reader on {N_FILES} damaged files, under sanitizers: {counts}")
+    counts = ", ".join(f"{n} {found}" for found, n in sorted(outcomes.items()))
+    record_property(SAID, f"C++ reader on {N_FILES} damaged files, under sanitizers: {counts}")
     assert not bad
     assert outcomes["identical"]
     assert outcomes["Error"]

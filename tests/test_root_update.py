@@ -9,6 +9,7 @@ import pytest
 import uproot
 
 import onnxroot
+from tests.samples import SAID
 from tests.test_root import GOLDEN, pytestmark, run_root
 from tests.test_update import OLD, fail_at_every_write, stretch
 
@@ -125,7 +126,7 @@ def test_models_beside_what_root_wrote(analysis, tmp_path):
 
 
 @pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
-def test_root_reads_all_that_a_writer_leaves_that_fails(analysis, tmp_path, capsys):
+def test_root_reads_all_that_a_writer_leaves_that_fails(analysis, tmp_path, record_property):
     """Of each write that may be the last, as in test_update.py."""
     path = tmp_path / "analysis.root"
     shutil.copy(analysis, path)
@@ -138,10 +139,9 @@ def test_root_reads_all_that_a_writer_leaves_that_fails(analysis, tmp_path, caps
     assert len(n_models) == len(left)
     assert set(n_models) == {1, 2, 3}
     n_points = sum(sum(outcomes.values()) for outcomes in results.values())
-    with capsys.disabled():
-        print(
-            f"\n{n_points} writes failed; ROOT read all {len(left)} files they left, and appended"
-        )
+    record_property(
+        SAID, f"{n_points} writes failed; ROOT read all {len(left)} files they left, and appended"
+    )
 
 
 def test_beyond_two_gigabytes(analysis, tmp_path):

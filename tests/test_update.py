@@ -21,7 +21,7 @@ from onnxroot._root_empty import empty_file
 from onnxroot._root_free import FreeList
 from onnxroot._root_records import BIG, Header, Key, KeyList
 from tests.layout import check_layout
-from tests.samples import files_in, golden, graph_model, raw_tensor
+from tests.samples import SAID, files_in, golden, graph_model, raw_tensor
 
 HERE = Path(__file__).parent
 MODELS = HERE.parent / "golden_models"
@@ -108,7 +108,7 @@ needs_compiler = pytest.mark.skipif(
 
 @needs_compiler
 @pytest.mark.sweep
-def test_every_write_is_the_last(analysis, tmp_path, capsys):
+def test_every_write_is_the_last(analysis, tmp_path, record_property):
     results, left = fail_at_every_write(analysis, tmp_path, "kill", "part", "full")
     assert len(results) == 15
     for name, outcomes in results.items():
@@ -117,11 +117,12 @@ def test_every_write_is_the_last(analysis, tmp_path, capsys):
         assert outcomes.get("before") or name == "remove, full", name  # that needs no room
     for path in left:
         assert_objects(path)
-    with capsys.disabled():
-        n_points = sum(sum(outcomes.values()) for outcomes in results.values())
-        print(f"\n{n_points} writes failed, 100% left the file whole; {len(left)} files were left:")
-        for name, outcomes in results.items():
-            print(f"  {name}: {', '.join(f'{n} {kind}' for kind, n in outcomes.items())}")
+    n_points = sum(sum(outcomes.values()) for outcomes in results.values())
+    counts = "; ".join(
+        f"{name}: {', '.join(f'{n} {kind}' for kind, n in outcomes.items())}"
+        for name, outcomes in results.items()
+    )
+    record_property(SAID, f"{n_points} writes failed, 100% left the file whole ({counts})")
 
 
 @pytest.mark.sweep
