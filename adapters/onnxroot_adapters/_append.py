@@ -1,0 +1,150 @@
+"""Steps behind the outputs of an ONNX model: what an exporter left out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx.shape_inference import InferenceError, infer_shapes
+
+__all__ = ["add_constant", "append", "flatten", "keep_outputs", "label_above", "redeclare", "set_outputs"]
+
+
+def append(model: ModelProto, output: str, *operators: str) -> ModelProto:
+    """Return a model with operators of one input, such as ``Exp``, behind one of its outputs."""
+    result = ModelProto()
+    result.CopyFrom(model)
+    name = inner = f"{output}_raw"
+    _rename_value(result.graph, output, inner)
+    for i, operator in enumerate(operators):
+        target = output if i == len(operators) - 1 else f"{inner}_{i}"
+        result.graph.node.append(helper.make_node(operator, [name], [target]))
+        name = target
+    require_opset(result, 13)
+    return result
+
+
+def label_above(
+    model: ModelProto,
+    *,
+    scores: str,
+    label: str,
+    column: int,
+    threshold: float,
+    classes: npt.NDArray[np.generic],
+    elem_type: int,
+) -> ModelProto:
+    """Return a model whose label tells whether a column of the scores reaches a threshold."""
+    result = ModelProto()
+    result.CopyFrom(model)
+    graph = result.graph
+    _rename_value(graph, label, f"{label}_raw")
+    dtype = helper.tensor_dtype_to_np_dtype(elem_type)
+    at = np.array(threshold, dtype=dtype)
+    if dtype == np.float32 and float(at) < threshold:
+        at = np.nextafter(at, np.float32(np.inf))
+    add_constant(graph, "threshold_column", np.array([column], dtype=np.int64))
+    add_constant(graph, "threshold", at)
+    add_constant(graph, "threshold_shape", np.array([-1], dtype=np.int64))
+    for i in range(2):
+        add_constant(graph, f"threshold_class_{i}", classes[i])
+    nodes = [
+        helper.make_node("Gather", [scores, "threshold_column"], ["threshold_score"], axis=1),
+        helper.make_node("Reshape", ["threshold_score", "threshold_shape"], ["threshold_flat"]),
+        helper.make_node("GreaterOrEqual", ["threshold_flat", "threshold"], ["threshold_above"]),
+        helper.make_node(
+            "Where", ["threshold_above", "threshold_class_1", "threshold_class_0"], [label]
+        ),
+    ]
+    graph.node.extend(nodes)
+    require_opset(result, 13)
+    return result
+
+
+def flatten(model: ModelProto, output: str) -> ModelProto:
+    """Return a model one of whose outputs has one dimension."""
+    result = ModelProto()
+    result.CopyFrom(model)
+    graph = result.graph
+    _rename_value(graph, output, f"{output}_raw")
+    shape = add_constant(graph, f"{output}_shape", np.array([-1], dtype=np.int64))
+    graph.node.append(helper.make_node("Reshape", [f"{output}_raw", shape], [output]))
+    for value in graph.output:
+        if value.name == output:
+            elem_type = value.type.tensor_type.elem_type
+            value.CopyFrom(helper.make_tensor_value_info(output, elem_type, [None]))
+    return result
+
+
+def redeclare(model: ModelProto) -> ModelProto:
+    """Return a model with types and shapes as ONNX infers them, if those declared contradict."""
+    try:
+        infer_shapes(model, check_type=True, strict_mode=True)
+    except InferenceError:
+        pass
+    else:
+        return model
+    result = ModelProto()
+    result.CopyFrom(model)
+    del result.graph.value_info[:]
+    for value in result.graph.output:
+        value.ClearField("type")
+    result = infer_shapes(result)
+    del result.graph.value_info[:]
+    for value, declared in zip(result.graph.output, model.graph.output, strict=True):
+        if not value.type.tensor_type.elem_type:
+            value.type.CopyFrom(declared.type)
+            value.type.tensor_type.ClearField("shape")
+    return result
+
+
+def set_outputs(graph: GraphProto, outputs: Sequence[tuple[str, int, Sequence[int | None]]]) -> None:
+    """Declare the outputs of a graph: name, element type, shape."""
+    del graph.output[:]
+    for name, elem_type, shape in outputs:
+        graph.output.append(helper.make_tensor_value_info(name, elem_type, list(shape)))
+
+
+def keep_outputs(model: ModelProto, names: Sequence[str]) -> None:
+    """Keep only some outputs, and the nodes they need."""
+    kept = [output for output in model.graph.output if output.name in names]
+    del model.graph.output[:]
+    model.graph.output.extend(kept)
+    needed = set(names)
+    nodes: list[NodeProto] = []
+    for node in reversed(model.graph.node):
+        if needed & set(node.output):
+            nodes.insert(0, node)
+            needed |= set(node.input)
+    copies = [NodeProto.FromString(node.SerializeToString()) for node in nodes]
+    del model.graph.node[:]
+    model.graph.node.extend(copies)
+
+
+def add_constant(graph: GraphProto, name: str, value: object) -> str:
+    """Add an initializer, of strings too, and return its name."""
+    array = np.asarray(value)
+    if array.dtype.kind in "US":
+        array = array.astype(object)
+    if array.dtype.kind == "b":
+        array = array.astype(np.int64)
+    tensor: TensorProto = numpy_helper.from_array(array, name)
+    graph.initializer.append(tensor)
+    return name
+
+
+def require_opset(model: ModelProto, version: int) -> None:
+    """Raise the version of ``ai.onnx`` to one that has what was appended."""
+    for opset in model.opset_import:
+        if opset.domain in ("", "ai.onnx"):
+            opset.version = max(opset.version, version)
+            return
+    model.opset_import.append(helper.make_opsetid("", version))
+
+
+def _rename_value(graph: GraphProto, old: str, new: str) -> None:
+    for node in graph.node:
+        node.output[:] = [new if name == old else name for name in node.output]
+        node.input[:] = [new if name == old else name for name in node.input]

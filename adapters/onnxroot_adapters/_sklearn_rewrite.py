@@ -1,0 +1,198 @@
+"""Estimators that say the same in words that skl2onnx knows, and what it leaves out at the end."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from onnx import ModelProto
+
+from onnxroot_adapters._append import append, label_above
+
+__all__ = ["Rewrite", "rewrites"]
+
+
+def _as_it_is(model: ModelProto) -> ModelProto:
+    return model
+
+
+@dataclass(frozen=True, slots=True)
+class Rewrite:
+    """What is exported for an estimator, and what is done to the ONNX model then."""
+
+    estimator: Any
+    text: str = ""
+    finish: Callable[[ModelProto], ModelProto] = _as_it_is
+
+    def __str__(self) -> str:
+        """Name it in a message."""
+        return f"{self.text}, " if self.text else ""
+
+
+def rewrites(estimator: Any) -> Iterator[Rewrite]:
+    """Yield what to export, in order: the estimator itself first."""
+    yield Rewrite(estimator)
+    name = type(estimator).__name__
+    if hasattr(estimator, "best_estimator_"):
+        for inner in rewrites(estimator.best_estimator_):
+            text = f"the best estimator, {inner.text}" if inner.text else "the best estimator"
+            yield Rewrite(inner.estimator, text, inner.finish)
+    if name in _PARAMETERS:
+        other = copy.copy(estimator)
+        vars(other).update(_PARAMETERS[name](estimator))
+        yield Rewrite(other, "with dense output")
+    if hasattr(estimator, "get_support") and not hasattr(estimator, "predict"):
+        yield _columns(estimator)
+    linear = _linear(estimator)
+    if linear is not None:
+        yield Rewrite(linear, "as a linear map")
+    if hasattr(estimator, "support_") and hasattr(estimator, "estimator_"):
+        yield _selected(estimator)
+    if hasattr(estimator, "loss_") or hasattr(estimator, "_loss"):
+        link = type(getattr(getattr(estimator, "_loss", None), "link", None)).__name__
+        if link == "LogLink" and name.startswith("HistGradientBoosting"):
+            yield Rewrite(estimator, "exponential", lambda m: append(m, m.graph.output[0].name, "Exp"))
+    if name in {"FixedThresholdClassifier", "TunedThresholdClassifierCV"}:
+        yield from _thresholded(estimator)
+    if name == "TransformedTargetRegressor":
+        yield from _transformed(estimator)
+    if hasattr(estimator, "steps") and len(estimator.steps) > 1:
+        yield from _last_step(estimator)
+
+
+def _selected(estimator: Any) -> Rewrite:
+    """Feature elimination predicts with the features it selects: a pipeline says so."""
+    from sklearn.pipeline import Pipeline  # noqa: PLC0415
+
+    steps = [("select", estimator), ("estimator", estimator.estimator_)]
+    return Rewrite(Pipeline(steps), "as a pipeline")
+
+
+def _last_step(pipeline: Any) -> Iterator[Rewrite]:
+    """What holds for an estimator holds for the last step of a pipeline."""
+    from sklearn.pipeline import Pipeline  # noqa: PLC0415
+
+    *steps, (name, last) = pipeline.steps
+    for i, inner in enumerate(rewrites(last)):
+        if i:
+            estimator = Pipeline([*steps, (name, inner.estimator)])
+            yield Rewrite(estimator, inner.text, inner.finish)
+
+
+def _thresholded(estimator: Any) -> Iterator[Rewrite]:
+    """The classifier within, and its label from the threshold."""
+    inner = estimator.estimator_
+    scorer = getattr(estimator, "_curve_scorer", None)
+    label = scorer._get_pos_label() if scorer else estimator.pos_label  # noqa: SLF001
+    classes = np.asarray(estimator.classes_)
+    positive = 1 if label is None else list(classes).index(label)
+    probable = hasattr(inner, "predict_proba") and estimator.response_method != "decision_function"
+    threshold = getattr(estimator, "best_threshold_", getattr(estimator, "threshold", "auto"))
+    if threshold == "auto":
+        threshold = 0.5 if probable else 0.0
+
+    def finish(model: ModelProto) -> ModelProto:
+        label, scores = (output.name for output in model.graph.output)
+        elem_type = model.graph.output[1].type.tensor_type.elem_type
+        return label_above(
+            model,
+            scores=scores,
+            label=label,
+            column=positive,
+            threshold=float(threshold),
+            classes=classes[[1 - positive, positive]],
+            elem_type=elem_type,
+        )
+
+    yield Rewrite(inner, "with its threshold", finish)
+
+
+def _transformed(estimator: Any) -> Iterator[Rewrite]:
+    """The regressor within, and the inverse function of its target."""
+    operators: dict[Any, tuple[str, ...]] = {
+        np.exp: ("Exp",),
+        np.sqrt: ("Sqrt",),
+        np.tanh: ("Tanh",),
+        np.log: ("Log",),
+    }
+    if estimator.func is None and estimator.transformer is None:
+        yield Rewrite(estimator.regressor_, "the regressor within")
+    elif estimator.inverse_func in operators:
+        found = operators[estimator.inverse_func]
+        yield Rewrite(
+            estimator.regressor_,
+            "with the inverse of its target's function",
+            lambda model: append(model, model.graph.output[0].name, *found),
+        )
+
+
+def _dense_bins(estimator: Any) -> dict[str, Any]:
+    encoder = copy.copy(estimator._encoder)  # noqa: SLF001
+    encoder.sparse_output = False
+    return {"encode": "onehot-dense", "_encoder": encoder}
+
+
+def _dense_embedding(estimator: Any) -> dict[str, Any]:
+    encoder = copy.copy(estimator.one_hot_encoder_)
+    encoder.sparse_output = False
+    return {"sparse_output": False, "one_hot_encoder_": encoder}
+
+
+_PARAMETERS = {
+    "KBinsDiscretizer": _dense_bins,
+    "RandomTreesEmbedding": _dense_embedding,
+    "VotingClassifier": lambda _: {"flatten_transform": False},
+}
+"""What to change for the same numbers in a form that ONNX has: it knows no sparse tensors."""
+
+
+def _columns(estimator: Any) -> Rewrite:
+    """What selects columns, as a ColumnTransformer that passes them on."""
+    from sklearn.compose import ColumnTransformer  # noqa: PLC0415
+
+    indices = [int(i) for i in estimator.get_support(indices=True)]
+    mask = np.zeros((2, estimator.n_features_in_))
+    selector = ColumnTransformer([("selected", "passthrough", indices)])
+    return Rewrite(selector.fit(mask), "as its columns")
+
+
+def _linear(estimator: Any) -> Any:
+    """Return a linear estimator that gives the same as one of another kind, or None."""
+    from sklearn.decomposition import PCA  # noqa: PLC0415
+    from sklearn.linear_model import LinearRegression  # noqa: PLC0415
+
+    name = type(estimator).__name__
+    if name in {"CCA", "PLSCanonical", "PLSRegression"}:
+        regressor = LinearRegression()
+        regressor.coef_ = estimator.coef_
+        regressor.intercept_ = estimator.intercept_ - estimator._x_mean @ estimator.coef_.T  # noqa: SLF001
+        regressor.n_features_in_ = estimator.n_features_in_
+        if len(estimator.coef_) == 1 and estimator._predict_1d:  # noqa: SLF001
+            regressor.coef_ = regressor.coef_[0]
+            regressor.intercept_ = float(np.ravel(regressor.intercept_)[0])
+        return regressor
+    components = None
+    mean = getattr(estimator, "mean_", 0.0)
+    if name == "FastICA":
+        components = estimator.components_
+    elif name == "FactorAnalysis":
+        weights = estimator.components_ / estimator.noise_variance_
+        inner = np.eye(len(estimator.components_)) + weights @ estimator.components_.T
+        components = np.linalg.inv(inner) @ weights
+    elif name == "SparseRandomProjection":
+        components = estimator.components_
+        components = components.toarray() if hasattr(components, "toarray") else components
+    elif name == "PLSSVD":
+        mean, components = estimator._x_mean, (estimator.x_weights_ / estimator._x_std[:, None]).T  # noqa: SLF001
+    if components is None:
+        return None
+    projection = PCA(n_components=len(components))
+    projection.components_ = components
+    projection.mean_ = np.broadcast_to(mean, (components.shape[1],)).astype(np.float64)
+    projection.n_features_in_ = components.shape[1]
+    projection.n_components_ = len(components)
+    projection.explained_variance_ = np.ones(len(components))
+    return projection
