@@ -80,24 +80,28 @@ def flatten(model: ModelProto, output: str) -> ModelProto:
 
 def redeclare(model: ModelProto) -> ModelProto:
     """Return a model with types and shapes as ONNX infers them, if those declared contradict."""
-    try:
-        infer_shapes(model, check_type=True, strict_mode=True)
-    except InferenceError:
-        pass
-    else:
-        return model
-    result = ModelProto()
-    result.CopyFrom(model)
-    del result.graph.value_info[:]
-    for value in result.graph.output:
+    inferred = ModelProto()
+    inferred.CopyFrom(model)
+    del inferred.graph.value_info[:]
+    for value in inferred.graph.output:
         value.ClearField("type")
-    result = infer_shapes(result)
-    del result.graph.value_info[:]
-    for value, declared in zip(result.graph.output, model.graph.output, strict=True):
-        if not value.type.tensor_type.elem_type:
+    inferred = infer_shapes(inferred)
+    del inferred.graph.value_info[:]
+    contradicts = False
+    for value, declared in zip(inferred.graph.output, model.graph.output, strict=True):
+        found, said = value.type.tensor_type.elem_type, declared.type.tensor_type.elem_type
+        contradicts = contradicts or bool(found and said and found != said)
+        if not found or not value.type.tensor_type.HasField("shape"):
             value.type.CopyFrom(declared.type)
-            value.type.tensor_type.ClearField("shape")
-    return result
+            value.type.tensor_type.elem_type = found or said
+            for dim in value.type.tensor_type.shape.dim:
+                dim.Clear()
+    if not contradicts:
+        try:
+            infer_shapes(model, check_type=True, strict_mode=True)
+        except InferenceError:
+            contradicts = True
+    return inferred if contradicts else model
 
 
 def set_outputs(graph: GraphProto, outputs: Sequence[tuple[str, int, Sequence[int | None]]]) -> None:

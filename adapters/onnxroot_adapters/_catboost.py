@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
-from onnx import ModelProto
+from onnx import ModelProto, TensorProto, helper
 
 from onnxroot.errors import UnsupportedModelError
 from onnxroot_adapters._append import append
@@ -43,7 +43,13 @@ def subject(model: Any) -> Subject:
             "CatBoost exports no model with categorical features to ONNX: train with numbers, such "
             "as one-hot codes, in their place"
         )
-    loss = str(model.get_all_params().get("loss_function", "")).partition(":")[0]
+    parameters = model.get_all_params()
+    if parameters.get("grow_policy", "SymmetricTree") != "SymmetricTree":
+        raise UnsupportedModelError(
+            "CatBoost exports only symmetric trees to ONNX, and these were grown with grow_policy="
+            f"'{parameters['grow_policy']}': train with grow_policy='SymmetricTree'"
+        )
+    loss = str(parameters.get("loss_function", "")).partition(":")[0]
     names = tuple(map(str, model.feature_names_ or ()))
     classes = np.asarray(model.classes_)
     return Subject(
@@ -68,8 +74,10 @@ def _predictor(model: Any, loss: str, classes: Array) -> Any:
             label = np.asarray(model.predict(values, prediction_type="Class"))
             scores = np.asarray(model.predict(values, prediction_type="Probability"))
             return {"label": label.reshape(len(values), -1)[:, 0], "probabilities": scores}
-        kind = "Exponent" if loss in EXPONENTIAL else "RawFormulaVal"
-        found = np.asarray(model.predict(values, prediction_type=kind))
+        if loss in EXPONENTIAL:
+            found = np.asarray(model.predict(values, prediction_type="Exponent"))
+        else:
+            found = np.asarray(model.predict(values))  # a ranker knows no types
         return {"variable": found.reshape(len(values), -1)}
 
     return predict
@@ -78,8 +86,19 @@ def _predictor(model: Any, loss: str, classes: Array) -> Any:
 def _steps(model: Any, loss: str) -> Iterator[Step]:
     if loss in EXPONENTIAL:
         yield Step("exponential", lambda: append(_export(model), "variable", "Exp"))
+    elif loss == "MultiClassOneVsAll":
+        yield Step("logistic", lambda: _logistic(_export(model)))
     else:
         yield Step("as it is", lambda: _export(model))
+
+
+def _logistic(model: ModelProto) -> ModelProto:
+    """Give each class a probability of its own: CatBoost's export makes them add up to 1."""
+    for node in model.graph.node:
+        for attribute in node.attribute:
+            if attribute.name == "post_transform":
+                attribute.s = b"LOGISTIC"
+    return model
 
 
 def _export(model: Any) -> ModelProto:
@@ -91,6 +110,12 @@ def _export(model: Any) -> ModelProto:
     for node in result.graph.node:
         node.input[:] = ["X" if name == "features" else name for name in node.input]
         node.output[:] = ["variable" if name == "predictions" else name for name in node.output]
+        names = {attribute.name: attribute for attribute in node.attribute}
+        if "target_ids" in names and "n_targets" not in names:  # left out if there are many
+            n_targets = max(names["target_ids"].ints) + 1
+            node.attribute.append(helper.make_attribute("n_targets", n_targets))
     for value in (*result.graph.input, *result.graph.output):
         value.name = {"features": "X", "predictions": "variable"}.get(value.name, value.name)
+        if value.name == "variable":  # of many targets, it has no shape
+            value.CopyFrom(helper.make_tensor_value_info("variable", TensorProto.FLOAT, [None, None]))
     return result

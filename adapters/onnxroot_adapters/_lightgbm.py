@@ -32,6 +32,9 @@ LINKS = {
     "tweedie": "Exp",
 }
 
+ZERO = np.float32(1e-35)
+"""LightGBM's kZeroThreshold."""
+
 
 def load(path: str) -> Any:
     """Open a text file of LightGBM as a booster."""
@@ -144,8 +147,8 @@ def _export(model: Any, n_features: int) -> ModelProto:
     return exported
 
 
-def _thresholds(booster: Any) -> list[tuple[int, float, str, bool]]:
-    """Return feature, threshold, kind of missing values and default of all splits by numbers."""
+def _thresholds(booster: Any) -> list[tuple[int, float, str]]:
+    """Return feature, threshold and kind of missing values of all splits by numbers."""
     found = []
     waiting = [tree["tree_structure"] for tree in booster.dump_model()["tree_info"]]
     while waiting:
@@ -158,26 +161,27 @@ def _thresholds(booster: Any) -> list[tuple[int, float, str, bool]]:
                         int(node["split_feature"]),
                         float(node["threshold"]),
                         str(node["missing_type"]),
-                        bool(node["default_left"]),
                     )
                 )
     return found
 
 
-def _rounded(model: ModelProto, splits: list[tuple[int, float, str, bool]]) -> ModelProto:
+def _rounded(model: ModelProto, splits: list[tuple[int, float, str]]) -> ModelProto:
     """Round thresholds down to float32: rows of float32 then take the branch of the exact ones.
 
     The exporter rounds to the nearest. Also, a missing value counts as 0 where no value was missing
-    in training: it takes the branch of 0.
+    in training, and takes the branch of 0.
     """
-    down: dict[tuple[int, float], tuple[float, int]] = {}
-    for feature, threshold, missing, default_left in splits:
+    down: dict[tuple[int, float], tuple[float, int | None]] = {}
+    for feature, threshold, missing in splits:
         nearest = np.float32(threshold)
         floor = nearest
-        if float(nearest) > threshold:
+        if -ZERO <= nearest < 0:  # LightGBM takes what is as small as that for 0
+            floor = np.nextafter(-ZERO, np.float32(-np.inf))
+        elif float(nearest) > threshold:
             floor = np.nextafter(nearest, np.float32(-np.inf))
-        left = default_left if missing == "NaN" else threshold >= 0.0
-        down[feature, float(nearest)] = (float(floor), int(left))
+        left = int(threshold >= 0.0) if missing == "None" else None
+        down[feature, float(nearest)] = (float(floor), left)
     result = ModelProto()
     result.CopyFrom(model)
     for node in result.graph.node:
@@ -190,7 +194,8 @@ def _rounded(model: ModelProto, splits: list[tuple[int, float, str, bool]]) -> M
         for i, feature in enumerate(attributes["nodes_featureids"].ints):
             known = down.get((feature, values[i])) if modes[i] == b"BRANCH_LEQ" else None
             if known:
-                values[i], tracks[i] = known
+                values[i] = known[0]
+                tracks[i] = tracks[i] if known[1] is None else known[1]
     return result
 
 
@@ -213,6 +218,8 @@ def _by_score(model: Any, booster: Any, text: str, *, link: bool) -> ModelProto:
         base=(0.0,) * len(parts),
         scale=sigmoid / (n_trees if "\naverage_output" in text else 1.0),
         classes=_classes(model, kind, len(parts)),
+        missing=0.0 if any(split[2] == "Zero" for split in _thresholds(booster)) else None,
+        missing_width=float(ZERO),
     )
     return assemble(parts, head, booster.num_feature())
 

@@ -14,6 +14,7 @@ import numpy as np
 from onnx import ModelProto
 
 from onnxroot.errors import UnsupportedModelError
+from onnxroot_adapters._forests import count_votes
 from onnxroot_adapters._require import require
 from onnxroot_adapters._sklearn_inputs import SINGLE, Signature
 
@@ -36,11 +37,14 @@ class Attempt:
         dtype: ``f4`` or ``f8``, the type of numbers at the inputs.
         division: How StandardScaler and others divide: an option of skl2onnx.
         opset_ml: Version of the operator set ``ai.onnx.ml``; None for the exporter's choice.
+        counted: The votes of a forest are added up before they are divided by their number, as
+            scikit-learn does: a tie is a tie then, and the first class wins it.
     """
 
     dtype: str
     division: str = "div"
     opset_ml: int | None = None
+    counted: bool = False
 
     def __str__(self) -> str:
         """Name it in a message."""
@@ -49,6 +53,8 @@ class Attempt:
             parts.append(self.division)
         if self.opset_ml is not None:
             parts.append(f"ai.onnx.ml {self.opset_ml}")
+        if self.counted:
+            parts.append("votes counted")
         return ", ".join(parts)
 
 
@@ -69,8 +75,9 @@ def export(
         target = {"": opset or skl2onnx.get_latest_tested_opset_version()}
         target["ai.onnx.ml"] = attempt.opset_ml or 3
     chosen = _options(estimator, attempt)
+    forests: set[str] = set()
     try:
-        with _LOCK, warnings.catch_warnings(), _cures():
+        with _LOCK, warnings.catch_warnings(), _cures(forests if attempt.counted else None):
             warnings.simplefilter("ignore")
             model: ModelProto = skl2onnx.convert_sklearn(
                 estimator,
@@ -81,7 +88,7 @@ def export(
             )
     except Exception as error:
         raise _refusal(estimator, error) from error
-    return model
+    return count_votes(model, forests)
 
 
 def _refusal(estimator: Any, error: Exception) -> UnsupportedModelError:
@@ -156,6 +163,8 @@ def _options(estimator: Any, attempt: Attempt) -> dict[int, dict[str, Any]]:
 
     result: dict[int, dict[str, Any]] = {}
     for inner in inner_estimators(estimator):
+        if hasattr(inner, "steps"):
+            continue  # skl2onnx hands the options of a pipeline to its last step, known or not
         alias = sklearn_operator_name_map.get(type(inner))
         try:
             allowed = get_converter(alias).get_allowed_options() or {}
@@ -190,12 +199,16 @@ def _register_trees(estimator: Any) -> None:
 
 
 @contextmanager
-def _cures() -> Iterator[None]:
+def _cures(forests: set[str] | None) -> Iterator[None]:
     """Make skl2onnx write the branch that missing values take in trees, and as integers.
 
     It writes that of HistGradientBoosting as a bool, which protobuf 7 does not take for an integer,
     and rounds its thresholds to float32 up as well as down; it writes none at all of other trees,
     which scikit-learn has had since 1.3.
+
+    Args:
+        forests: If given, the trees of forests weigh 1 each, and the names of their nodes are
+            added to it.
     """
     import sys  # noqa: PLC0415
 
@@ -213,9 +226,18 @@ def _cures() -> Iterator[None]:
         attr_pairs[key] = [int(value) for value in attr_pairs[key]]
 
     def with_missing(
-        attr_pairs: dict[str, Any], is_classifier: bool, tree: Any, *args: Any, **kwargs: Any
+        attr_pairs: dict[str, Any],
+        is_classifier: bool,  # noqa: FBT001  (its signature is not ours)
+        tree: Any,
+        tree_id: int,
+        tree_weight: float,
+        *args: Any,
+        **kwargs: Any,
     ) -> None:
-        plain(attr_pairs, is_classifier, tree, *args, **kwargs)
+        if forests is not None and is_classifier and args[1] and "name" in attr_pairs:
+            tree_weight = 1.0
+            forests.add(str(attr_pairs["name"]))
+        plain(attr_pairs, is_classifier, tree, tree_id, tree_weight, *args, **kwargs)
         nodes = tree.__getstate__()["nodes"]
         if "missing_go_to_left" in (nodes.dtype.names or ()):
             left = (nodes["missing_go_to_left"] != 0) & (nodes["left_child"] >= 0)

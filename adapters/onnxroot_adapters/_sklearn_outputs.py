@@ -107,11 +107,10 @@ def in_shape(value: Any, shape: Sequence[int]) -> Array:
     """
     if hasattr(value, "toarray"):
         value = value.toarray()
-    array = np.stack(value) if isinstance(value, list) else np.asarray(value)
+    array = _stacked(value) if isinstance(value, list) else np.asarray(value)
     if array.dtype.kind in "US":
         array = array.astype(object)
-    n_rows = shape[0] if len(shape) else 0
-    if array.ndim == 1 and len(shape) == 2 and shape == (n_rows, 2) and len(array) == n_rows:
+    if array.ndim == 1 and len(shape) == 2 and shape[1] == 2:
         return np.stack([-array, array], axis=1)
     if array.ndim == 1 and len(shape) == 2:
         return array.reshape(-1, 1)
@@ -120,3 +119,7 @@ def in_shape(value: Any, shape: Sequence[int]) -> Array:
     return array
 
 
+def _stacked(arrays: list[Array]) -> Array:
+    """Return the probabilities of each of many labels as one array, 0 for classes a label lacks."""
+    most = max(array.shape[1] for array in arrays)
+    return np.stack([np.pad(a, ((0, 0), (0, most - a.shape[1]))) for a in arrays])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 from onnx import ModelProto
 
 from onnxroot_adapters._append import append, label_above
+from onnxroot_adapters._tree_parts import compose
 
 __all__ = ["Rewrite", "rewrites"]
 
@@ -34,6 +36,12 @@ class Rewrite:
 
 def rewrites(estimator: Any) -> Iterator[Rewrite]:
     """Yield what to export, in order: the estimator itself first."""
+    if hasattr(estimator, "steps") and len(estimator.steps) > 1:
+        boosted = list(_boosted(estimator))
+        if boosted:
+            yield from boosted
+            return
+    estimator = _without_text_imputers(estimator)
     yield Rewrite(estimator)
     name = type(estimator).__name__
     if hasattr(estimator, "best_estimator_"):
@@ -63,6 +71,30 @@ def rewrites(estimator: Any) -> Iterator[Rewrite]:
         yield from _last_step(estimator)
 
 
+def _without_text_imputers(estimator: Any) -> Any:
+    """Leave imputers of texts out: a text in ONNX can't be missing, and the exporter has none."""
+    if hasattr(estimator, "steps"):
+        steps = [(name, _without_text_imputers(step)) for name, step in estimator.steps]
+        if all(new is old for (_, new), (_, old) in zip(steps, estimator.steps, strict=True)):
+            return estimator
+        kept = [step for step in steps if not (isinstance(step[1], str) and len(steps) > 1)]
+        other = copy.copy(estimator)
+        other.steps = kept
+        return other
+    if hasattr(estimator, "transformers_"):
+        parts = [(n, _without_text_imputers(t), w) for n, t, w in estimator.transformers_]
+        if all(a[1] is b[1] for a, b in zip(parts, estimator.transformers_, strict=True)):
+            return estimator
+        other = copy.copy(estimator)
+        other.transformers_ = parts
+        other.transformers = [(n, t, w) for n, t, w in parts if n != "remainder"]
+        return other
+    statistics = getattr(estimator, "statistics_", None)
+    if isinstance(statistics, np.ndarray) and statistics.dtype == object:
+        return "passthrough"
+    return estimator
+
+
 def _selected(estimator: Any) -> Rewrite:
     """Feature elimination predicts with the features it selects: a pipeline says so."""
     from sklearn.pipeline import Pipeline  # noqa: PLC0415
@@ -80,6 +112,22 @@ def _last_step(pipeline: Any) -> Iterator[Rewrite]:
         if i:
             estimator = Pipeline([*steps, (name, inner.estimator)])
             yield Rewrite(estimator, inner.text, inner.finish)
+
+
+def _boosted(pipeline: Any) -> Iterator[Rewrite]:
+    """A pipeline that ends in a model of a tree library: what is before it, then that."""
+    from sklearn.pipeline import Pipeline  # noqa: PLC0415
+
+    from onnxroot_adapters.trees import LIBRARIES, export_step, subject_of  # noqa: PLC0415
+
+    *steps, (_, last) = pipeline.steps
+    kinds = {kind.__module__.partition(".")[0] for kind in type(last).__mro__}
+    if kinds.isdisjoint(LIBRARIES):
+        return
+    before = Pipeline([(name, "passthrough" if step is None else step) for name, step in steps])
+    for step in subject_of(last).steps:
+        trees = functools.partial(export_step, step)
+        yield Rewrite(before, f"trees {step.text}", lambda m, t=trees: compose(m, t()))  # type: ignore[misc]
 
 
 def _thresholded(estimator: Any) -> Iterator[Rewrite]:

@@ -32,6 +32,8 @@ class Head:
         classes: Labels, of a classifier.
         label_of_each: Each score is a label of its own, 0 or 1.
         missing: A number that stands for a missing value.
+        missing_width: What is as near to that number as this stands for it, too.
+        missing_is_zero: A missing value counts as 0.
     """
 
     link: str = "Identity"
@@ -40,6 +42,8 @@ class Head:
     classes: Array | None = None
     label_of_each: bool = False
     missing: float | None = None
+    missing_width: float = 0.0
+    missing_is_zero: bool = False
 
 
 def assemble(parts: Sequence[ModelProto], head: Head, n_features: int) -> ModelProto:
@@ -51,7 +55,7 @@ def assemble(parts: Sequence[ModelProto], head: Head, n_features: int) -> ModelP
     graph.input.append(
         helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, [None, n_features])
     )
-    source = _with_nan(graph, head.missing)
+    source = _with_zero(graph) if head.missing_is_zero else _with_nan(graph, head)
     scores = [_include(graph, part.graph, f"score{i}_", source) for i, part in enumerate(parts)]
     graph.node.append(helper.make_node("Concat", scores, ["scores"], axis=1))
     scale = add_constant(graph, "scale", np.array(head.scale, dtype=np.float32))
@@ -70,15 +74,26 @@ def assemble(parts: Sequence[ModelProto], head: Head, n_features: int) -> ModelP
     return model
 
 
-def _with_nan(graph: GraphProto, missing: float | None) -> str:
+def _with_nan(graph: GraphProto, head: Head) -> str:
     """Replace the number that stands for a missing value, and return the name of the result."""
-    if missing is None:
+    if head.missing is None:
         return INPUT
-    number = add_constant(graph, "missing", np.array(missing, dtype=np.float32))
+    number = add_constant(graph, "missing", np.array(head.missing, dtype=np.float32))
+    width = add_constant(graph, "missing_width", np.array(head.missing_width, dtype=np.float32))
     nan = add_constant(graph, "nan", np.array(np.nan, dtype=np.float32))
-    graph.node.append(helper.make_node("Equal", [INPUT, number], ["is_missing"]))
+    graph.node.append(helper.make_node("Sub", [INPUT, number], ["from_missing"]))
+    graph.node.append(helper.make_node("Abs", ["from_missing"], ["distance"]))
+    graph.node.append(helper.make_node("LessOrEqual", ["distance", width], ["is_missing"]))
     graph.node.append(helper.make_node("Where", ["is_missing", nan, INPUT], ["with_nan"]))
     return "with_nan"
+
+
+def _with_zero(graph: GraphProto) -> str:
+    """Replace missing values by 0, and return the name of the result."""
+    zero = add_constant(graph, "no_value", np.array(0, dtype=np.float32))
+    graph.node.append(helper.make_node("IsNaN", [INPUT], ["is_missing"]))
+    graph.node.append(helper.make_node("Where", ["is_missing", zero, INPUT], ["with_zero"]))
+    return "with_zero"
 
 
 def _include(graph: GraphProto, part: GraphProto, prefix: str, source: str) -> str:
@@ -91,6 +106,7 @@ def _include(graph: GraphProto, part: GraphProto, prefix: str, source: str) -> s
     for node in part.node:
         graph.node.append(node)
         copied = graph.node[-1]
+        copied.name = ""  # it may be that of another
         for name in node.output:
             names[name] = prefix + name if name else ""
         copied.input[:] = [names.get(name, name) for name in node.input]
@@ -158,7 +174,10 @@ def compose(first: ModelProto, second: ModelProto) -> ModelProto:
     result.CopyFrom(first)
     graph = result.graph
     (output,) = graph.output
-    source = output.name
+    source = "features"
+    for node in graph.node:
+        node.output[:] = [source if name == output.name else name for name in node.output]
+        node.input[:] = [source if name == output.name else name for name in node.input]
     if output.type.tensor_type.elem_type != TensorProto.FLOAT:
         graph.node.append(
             helper.make_node("Cast", [source], ["features_float"], to=TensorProto.FLOAT)
@@ -171,6 +190,7 @@ def compose(first: ModelProto, second: ModelProto) -> ModelProto:
             node.output[:] = [f"\0{n}" if n == value.name else n for n in node.output]
             node.input[:] = [f"\0{n}" if n == value.name else n for n in node.input]
     for node in inner.node:
+        node.name = ""  # it may be that of another
         node.output[:] = [n[1:] if n[:1] == "\0" else f"trees_{n}" for n in node.output]
         names = {tensor.name for tensor in inner.initializer}
         node.input[:] = [
@@ -216,4 +236,5 @@ def without_zipmap(model: ModelProto) -> ModelProto:
                         helper.make_tensor_value_info(target, TensorProto.FLOAT, [None, classes])
                     )
             break
+    require_opset(result, 13)
     return result

@@ -340,5 +340,6 @@ def _linear(model: Any, booster: Any, document: Json) -> ModelProto:
         link=LINKS.get(objective, "Identity"),
         base=tuple(map(float, booster.predict(zeros, output_margin=True).reshape(-1))),
         classes=_classes(model, booster, objective, len(parts)),
+        missing_is_zero=True,
     )
     return assemble(parts, head, n_features)

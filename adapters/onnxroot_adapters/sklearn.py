@@ -173,11 +173,12 @@ def _convert(estimator: Any, options: Options, origin: Mapping[str, str]) -> Con
 
 
 def _worst(failures: dict[str, UnsupportedModelError]) -> UnsupportedModelError:
-    """Return one error for all attempts: that of the last, with how many there were."""
-    last = list(failures.values())[-1]
+    """Return one error for all attempts: the last that has figures, or else the last."""
+    last = [error for error in failures.values() if "another model" in str(error)][-1:]
+    last = last or list(failures.values())[-1:]
     if len(failures) == 1:
-        return last
-    return UnsupportedModelError(f"{last} (tried: {'; '.join(failures)})")
+        return last[0]
+    return UnsupportedModelError(f"{last[0]} (tried: {'; '.join(failures)})")
 
 
 def _attempts(subject: _Subject, options: Options) -> Iterator[Attempt]:
@@ -186,11 +187,12 @@ def _attempts(subject: _Subject, options: Options) -> Iterator[Attempt]:
     trees = any(
         word in name for name in names for word in ("Forest", "Tree", "Boost", "XGB", "LGBM")
     )
+    votes = any(name in {"RandomForestClassifier", "ExtraTreesClassifier"} for name in names)
     opset_ml = 3 if trees or options.opset is not None else None
-    yield Attempt(dtype="f4", opset_ml=opset_ml)
+    yield Attempt(dtype="f4", opset_ml=opset_ml, counted=votes)
     if any("Scaler" in name for name in names):
-        yield Attempt(dtype="f4", division="div_cast", opset_ml=opset_ml)
-    yield Attempt(dtype="f8", opset_ml=opset_ml)
+        yield Attempt(dtype="f4", division="div_cast", opset_ml=opset_ml, counted=votes)
+    yield Attempt(dtype="f8", opset_ml=opset_ml, counted=votes)
     if opset_ml is None:
         yield Attempt(dtype="f8", opset_ml=3)
 
