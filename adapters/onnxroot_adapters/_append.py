@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from onnx.shape_inference import InferenceError, infer_shapes
 
-__all__ = ["add_constant", "append", "flatten", "keep_outputs", "label_above", "redeclare", "set_outputs"]
+__all__ = ["add_constant", "append", "declare_shapes", "keep_outputs", "label_above", "redeclare", "reshape", "set_outputs"]
 
 
 def append(model: ModelProto, output: str, *operators: str) -> ModelProto:
@@ -63,19 +63,24 @@ def label_above(
     return result
 
 
-def flatten(model: ModelProto, output: str) -> ModelProto:
-    """Return a model one of whose outputs has one dimension."""
+def reshape(model: ModelProto, output: str, shape: Sequence[int]) -> ModelProto:
+    """Return a model one of whose outputs has another shape; -1 in it is the number of rows."""
     result = ModelProto()
     result.CopyFrom(model)
     graph = result.graph
     _rename_value(graph, output, f"{output}_raw")
-    shape = add_constant(graph, f"{output}_shape", np.array([-1], dtype=np.int64))
-    graph.node.append(helper.make_node("Reshape", [f"{output}_raw", shape], [output]))
-    for value in graph.output:
-        if value.name == output:
-            elem_type = value.type.tensor_type.elem_type
-            value.CopyFrom(helper.make_tensor_value_info(output, elem_type, [None]))
+    name = add_constant(graph, f"{output}_shape", np.array(shape, dtype=np.int64))
+    graph.node.append(helper.make_node("Reshape", [f"{output}_raw", name], [output]))
     return result
+
+
+def declare_shapes(model: ModelProto, shapes: Mapping[str, Sequence[int]], n_rows: int) -> None:
+    """Declare the shapes of outputs as they were seen with a number of rows."""
+    for value in model.graph.output:
+        elem_type = value.type.tensor_type.elem_type
+        if elem_type and value.name in shapes:
+            shape = [None if size == n_rows else size for size in shapes[value.name]]
+            value.CopyFrom(helper.make_tensor_value_info(value.name, elem_type, shape))
 
 
 def redeclare(model: ModelProto) -> ModelProto:

@@ -99,7 +99,7 @@ def _selected(estimator: Any) -> Rewrite:
     """Feature elimination predicts with the features it selects: a pipeline says so."""
     from sklearn.pipeline import Pipeline  # noqa: PLC0415
 
-    steps = [("select", estimator), ("estimator", estimator.estimator_)]
+    steps = [("select", _columns(estimator).estimator), ("estimator", estimator.estimator_)]
     return Rewrite(Pipeline(steps), "as a pipeline")
 
 

@@ -21,7 +21,7 @@ from onnx import ModelProto
 
 from onnxroot.adapter import Conversion, Options
 from onnxroot.errors import FormatError, OnnxRootError, UnsupportedModelError
-from onnxroot_adapters._append import flatten, keep_outputs, redeclare
+from onnxroot_adapters._append import declare_shapes, keep_outputs, redeclare, reshape
 from onnxroot_adapters._conclude import conclude, digest_of
 from onnxroot_adapters._pickles import NOT_ALLOWED, modules_in
 from onnxroot_adapters._prove import Input, run
@@ -44,6 +44,9 @@ Array = npt.NDArray[Any]
 
 BATCH_SIZES = (1, 5, 64, 1000)
 """The last is for trees: few rows lie where rounding sends them to another branch."""
+
+N_ROWS = 57
+"""For a first look: no number of classes or features is likely to be the same."""
 
 TREE_LIBRARIES = {"xgboost", "lightgbm", "catboost"}
 
@@ -212,16 +215,14 @@ def _try(
     methods: dict[str, str] = {}
     shapes: dict[str, tuple[int, ...]] = {}
     if options.check:
-        rows = {item.name: np.asarray(item.examples)[:50] for item in inputs}
+        rows = {item.name: np.asarray(item.examples)[:N_ROWS] for item in inputs}
         found = run(model, rows)
-        for name, value in found.items():
-            if value.ndim == 2 and value.shape[0] == 1 and name == "label":
-                model = flatten(model, name)
-                found[name] = value.reshape(-1)
         methods = meanings(estimator, signature, rows, found)
         if len(methods) < len(found):
             keep_outputs(model, list(methods))
-        shapes = {name: value.shape for name, value in found.items()}
+        model = _in_shape(model, subject, rows, found, methods)
+        shapes = {name: found[name].shape for name in methods}
+        declare_shapes(model, shapes, N_ROWS)
 
     def predict(given: dict[str, Array]) -> list[Array]:
         try:
@@ -246,6 +247,31 @@ def _try(
         rename=True,
         batch_sizes=BATCH_SIZES,
     )
+
+
+def _in_shape(
+    model: ModelProto,
+    subject: _Subject,
+    rows: Mapping[str, Array],
+    found: dict[str, Array],
+    methods: Mapping[str, str],
+) -> ModelProto:
+    """Give the first output the shape that the estimator's has, where the exporter confuses them.
+
+    It gives some labels as a row or a column, and some targets of a row one below the other.
+    """
+    name, method = next(iter(methods.items()))
+    expected = call(subject.estimator, method, subject.signature, rows)
+    shape = np.shape(expected)
+    wanted: tuple[int, ...] = ()
+    if len(shape) == 1 and found[name].shape in {(1, shape[0]), (shape[0], 1)} and name == "label":
+        wanted = (-1,)
+    elif len(shape) == 2 and shape[1] > 1 and found[name].shape == (shape[0] * shape[1], 1):
+        wanted = (-1, shape[1])
+    if not wanted:
+        return model
+    found[name] = found[name].reshape(wanted)
+    return reshape(model, name, wanted)
 
 
 def _described(model: ModelProto, signature: Signature) -> ModelProto:
