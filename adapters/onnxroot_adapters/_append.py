@@ -9,7 +9,16 @@ import numpy.typing as npt
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from onnx.shape_inference import InferenceError, infer_shapes
 
-__all__ = ["add_constant", "append", "declare_shapes", "keep_outputs", "label_above", "redeclare", "reshape", "set_outputs"]
+__all__ = [
+    "add_constant",
+    "append",
+    "declare_shapes",
+    "keep_outputs",
+    "label_above",
+    "redeclare",
+    "reshape",
+    "set_outputs",
+]
 
 
 def append(model: ModelProto, output: str, *operators: str) -> ModelProto:
@@ -109,7 +118,9 @@ def redeclare(model: ModelProto) -> ModelProto:
     return inferred if contradicts else model
 
 
-def set_outputs(graph: GraphProto, outputs: Sequence[tuple[str, int, Sequence[int | None]]]) -> None:
+def set_outputs(
+    graph: GraphProto, outputs: Sequence[tuple[str, int, Sequence[int | None]]]
+) -> None:
     """Declare the outputs of a graph: name, element type, shape."""
     del graph.output[:]
     for name, elem_type, shape in outputs:

@@ -23,6 +23,9 @@ __all__ = ["load", "subject"]
 
 Array = npt.NDArray[Any]
 
+LARGE = 1e30
+"""Borders beyond are for missing values."""
+
 EXPONENTIAL = {"Poisson", "Tweedie", "LogLinQuantile", "Cox"}
 
 
@@ -64,7 +67,8 @@ def subject(model: Any) -> Subject:
 def _columns(model: Any, n_features: int) -> list[Column]:
     columns = [Column(f"x{i}") for i in range(n_features)]
     for i, borders in model.get_borders().items():
-        columns[i].pool.append(np.asarray(borders, dtype=np.float64))
+        found = np.asarray(borders, dtype=np.float64)
+        columns[i].pool.append(found[np.abs(found) < LARGE])
     return columns
 
 
@@ -111,11 +115,12 @@ def _export(model: Any) -> ModelProto:
         node.input[:] = ["X" if name == "features" else name for name in node.input]
         node.output[:] = ["variable" if name == "predictions" else name for name in node.output]
         names = {attribute.name: attribute for attribute in node.attribute}
-        if "target_ids" in names and "n_targets" not in names:  # left out if there are many
-            n_targets = max(names["target_ids"].ints) + 1
-            node.attribute.append(helper.make_attribute("n_targets", n_targets))
+        if "target_ids" in names and "n_targets" in names:  # 0 if there are many
+            names["n_targets"].i = max(names["target_ids"].ints) + 1
     for value in (*result.graph.input, *result.graph.output):
         value.name = {"features": "X", "predictions": "variable"}.get(value.name, value.name)
         if value.name == "variable":  # of many targets, it has no shape
-            value.CopyFrom(helper.make_tensor_value_info("variable", TensorProto.FLOAT, [None, None]))
+            value.CopyFrom(
+                helper.make_tensor_value_info("variable", TensorProto.FLOAT, [None, None])
+            )
     return result

@@ -1,4 +1,4 @@
-"""LightGBM's boosters and estimators: how onnxmltools exports them, and what helps where it can't."""
+"""LightGBM: how onnxmltools exports its models, and what helps where it can't."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def _columns(booster: Any) -> list[Column]:
 
 
 def _predictor(model: Any, booster: Any, objective: str) -> Any:
-    kind = objective.split(" ")[0]
+    kind = objective.partition(" ")[0]
 
     def predict(values: Array) -> dict[str, Array]:
         values = values.astype(np.float64)

@@ -26,10 +26,10 @@ _MOST_NBYTES = 1 << 24
 
 
 _COMPRESSIONS: tuple[tuple[bytes, Callable[[Path], IO[bytes]]], ...] = (
-    (b"\x1f\x8b", lambda path: cast("IO[bytes]", gzip.open(path))),
-    (b"BZh", lambda path: cast("IO[bytes]", bz2.open(path))),
-    (b"\xfd7zXZ", lambda path: cast("IO[bytes]", lzma.open(path))),
-    (b"\x5d\x00", lambda path: cast("IO[bytes]", lzma.open(path, format=lzma.FORMAT_ALONE))),
+    (b"\x1f\x8b", lambda path: cast("IO[bytes]", gzip.open(path))),  # noqa: SIM115
+    (b"BZh", lambda path: cast("IO[bytes]", bz2.open(path))),  # noqa: SIM115
+    (b"\xfd7zXZ", lambda path: cast("IO[bytes]", lzma.open(path))),  # noqa: SIM115
+    (b"\x5d\x00", lambda path: cast("IO[bytes]", lzma.open(path, format=lzma.FORMAT_ALONE))),  # noqa: SIM115
     (b"\x78", lambda path: io.BytesIO(_inflate(path))),
 )
 """How joblib compresses: first bytes, and how to read them."""

@@ -110,6 +110,7 @@ def _session(model: onnx.ModelProto) -> Any:
     runtime = require("onnxruntime", extra="runtime", what="the proof of a conversion")
     options = runtime.SessionOptions()
     options.log_severity_level = 4  # what is wrong is raised, too
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # models are small
     try:
         return runtime.InferenceSession(
             model.SerializeToString(), options, providers=["CPUExecutionProvider"]
@@ -202,5 +203,4 @@ def _draw_one(item: Input, size: int, generator: np.random.Generator, given: Arr
         flat[row] = edge
     if item.allow_nan and len(flat) > 1:
         flat[-1, generator.integers(flat.shape[1], size=1)] = np.nan
-    drawn = values.astype(item.dtype)
-    return drawn
+    return np.asarray(values, dtype=item.dtype)

@@ -58,9 +58,7 @@ class Attempt:
         return ", ".join(parts)
 
 
-def export(
-    estimator: Any, signature: Signature, attempt: Attempt, opset: int | None
-) -> ModelProto:
+def export(estimator: Any, signature: Signature, attempt: Attempt, opset: int | None) -> ModelProto:
     """Export an estimator.
 
     Raises:
@@ -227,7 +225,7 @@ def _cures(forests: set[str] | None) -> Iterator[None]:
 
     def with_missing(
         attr_pairs: dict[str, Any],
-        is_classifier: bool,  # noqa: FBT001  (its signature is not ours)
+        is_classifier: bool,
         tree: Any,
         tree_id: int,
         tree_weight: float,

@@ -80,7 +80,9 @@ def signature_of(estimator: Any, options: Options) -> Signature:
     columns = [Column(names[i] if names else f"x{i}") for i in range(n_columns)]
     _learn(estimator, columns, set())
     kinds = {column.kind for column in columns}
-    selects = bool(names) and any("ColumnTransformer" in type(e).__name__ for e in _heads(estimator))
+    selects = bool(names) and any(
+        "ColumnTransformer" in type(e).__name__ for e in _heads(estimator)
+    )
     if selects:
         used = _used(estimator, names)
         columns = [column for column in columns if column.name in used]
@@ -119,7 +121,9 @@ def _text(estimator: Any) -> Signature:
             break
     generator = np.random.default_rng(_SEED)
     texts = [" ".join(generator.choice(words, size=n)) for n in generator.integers(1, 8, size=64)]
-    column = Column("X", kind="O", closed=True, pool=[np.array([*texts, "", "other"], dtype=object)])
+    column = Column(
+        "X", kind="O", closed=True, pool=[np.array([*texts, "", "other"], dtype=object)]
+    )
     return Signature(columns=[column], flat=True)
 
 
@@ -205,7 +209,7 @@ def _learn_values(estimator: Any, columns: list[Column]) -> None:
         for column, values in zip(columns, categories, strict=True):
             _take_categories(column, np.asarray(values), closed=closed)
         return
-    if getattr(attributes.get("statistics_"), "dtype", None) == object:
+    if getattr(getattr(attributes.get("statistics_"), "dtype", None), "kind", "") == "O":
         for column, value in zip(columns, attributes["statistics_"], strict=False):
             column.kind = "O"
             column.pool.append(np.array([value, "a", "b"], dtype=object))
@@ -287,7 +291,8 @@ def draw(column: Column, position: int, domain: Domain) -> Array:
 
 
 def _draw_numbers(pool: Array, generator: np.random.Generator) -> Array:
-    values = generator.normal(size=N_EXAMPLES) * generator.choice([0.3, 1.0, 3.0], size=N_EXAMPLES)
+    width = generator.choice([0.3, 1.0, 3.0], size=N_EXAMPLES)
+    values: Array = generator.normal(size=N_EXAMPLES) * width
     if len(pool):
         spread = max(float(np.std(pool)), 1e-3)
         near = generator.choice(pool, size=N_EXAMPLES)
@@ -302,9 +307,9 @@ def _draw_numbers(pool: Array, generator: np.random.Generator) -> Array:
 def _within(values: Array, domain: Domain) -> Array:
     """Move values to where an estimator takes them."""
     if domain == "positive":
-        return np.abs(values) + 1e-3
+        return np.asarray(np.abs(values) + 1e-3)
     if domain == "counts":
-        return np.minimum(np.floor(np.abs(values)), 2.0)
+        return np.asarray(np.minimum(np.floor(np.abs(values)), 2.0))
     if domain == "bits":
-        return (values > np.median(values)).astype(np.float64)
+        return np.asarray(values > np.median(values), dtype=np.float64)
     return values

@@ -43,32 +43,34 @@ def rewrites(estimator: Any) -> Iterator[Rewrite]:
             return
     estimator = _without_text_imputers(estimator)
     yield Rewrite(estimator)
-    name = type(estimator).__name__
     if hasattr(estimator, "best_estimator_"):
         for inner in rewrites(estimator.best_estimator_):
             text = f"the best estimator, {inner.text}" if inner.text else "the best estimator"
             yield Rewrite(inner.estimator, text, inner.finish)
+    yield from _equivalents(estimator)
+    if hasattr(estimator, "steps") and len(estimator.steps) > 1:
+        yield from _last_step(estimator)
+
+
+def _equivalents(estimator: Any) -> Iterator[Rewrite]:
+    """Yield what gives the same as an estimator that is no pipeline."""
+    name = type(estimator).__name__
     if name in _PARAMETERS:
         other = copy.copy(estimator)
         vars(other).update(_PARAMETERS[name](estimator))
         yield Rewrite(other, "with dense output")
-    if hasattr(estimator, "get_support") and not hasattr(estimator, "predict"):
-        yield _columns(estimator)
+    if hasattr(estimator, "get_support"):
+        yield _selected(estimator) if hasattr(estimator, "predict") else _columns(estimator)
     linear = _linear(estimator)
     if linear is not None:
         yield Rewrite(linear, "as a linear map")
-    if hasattr(estimator, "support_") and hasattr(estimator, "estimator_"):
-        yield _selected(estimator)
-    if hasattr(estimator, "loss_") or hasattr(estimator, "_loss"):
-        link = type(getattr(getattr(estimator, "_loss", None), "link", None)).__name__
-        if link == "LogLink" and name.startswith("HistGradientBoosting"):
-            yield Rewrite(estimator, "exponential", lambda m: append(m, m.graph.output[0].name, "Exp"))
+    link = type(getattr(getattr(estimator, "_loss", None), "link", None)).__name__
+    if link == "LogLink" and name.startswith("HistGradientBoosting"):
+        yield Rewrite(estimator, "exponential", lambda m: append(m, m.graph.output[0].name, "Exp"))
     if name in {"FixedThresholdClassifier", "TunedThresholdClassifierCV"}:
         yield from _thresholded(estimator)
     if name == "TransformedTargetRegressor":
         yield from _transformed(estimator)
-    if hasattr(estimator, "steps") and len(estimator.steps) > 1:
-        yield from _last_step(estimator)
 
 
 def _without_text_imputers(estimator: Any) -> Any:
@@ -189,7 +191,7 @@ def _dense_embedding(estimator: Any) -> dict[str, Any]:
     return {"sparse_output": False, "one_hot_encoder_": encoder}
 
 
-_PARAMETERS = {
+_PARAMETERS: dict[str, Callable[[Any], dict[str, Any]]] = {
     "KBinsDiscretizer": _dense_bins,
     "RandomTreesEmbedding": _dense_embedding,
     "VotingClassifier": lambda _: {"flatten_transform": False},

@@ -1,5 +1,7 @@
-"""Ensembles put together from one regressor for each score, where an exporter is at fault with the
-whole: scores, what was added to them, and what is made of them."""
+"""Ensembles put together from a regressor for each score, where an exporter fails with the whole.
+
+The scores, what is added to them, and what is made of them.
+"""
 
 from __future__ import annotations
 
@@ -52,9 +54,7 @@ def assemble(parts: Sequence[ModelProto], head: Head, n_features: int) -> ModelP
     Its outputs are ``variable`` (n, n_scores), or ``label`` and ``probabilities`` (n, n_classes).
     """
     graph = GraphProto(name="trees")
-    graph.input.append(
-        helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, [None, n_features])
-    )
+    graph.input.append(helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, [None, n_features]))
     source = _with_zero(graph) if head.missing_is_zero else _with_nan(graph, head)
     scores = [_include(graph, part.graph, f"score{i}_", source) for i, part in enumerate(parts)]
     graph.node.append(helper.make_node("Concat", scores, ["scores"], axis=1))

@@ -1,4 +1,4 @@
-"""What the three tree libraries have in common: features, ways to export, and what the model gives."""
+"""What the three tree libraries have in common: features, ways to export, what a model gives."""
 
 from __future__ import annotations
 

@@ -1,10 +1,11 @@
-"""XGBoost's boosters and estimators: how onnxmltools exports them, and what helps where it can't."""
+"""XGBoost: how onnxmltools exports its models, and what helps where it can't."""
 
 from __future__ import annotations
 
 import copy
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,9 @@ LINKS = {
 def load(path: str) -> Any:
     """Open a file of XGBoost, as the kind of estimator that wrote it, or as a booster."""
     xgboost = require("xgboost", extra="trees", what="a model of XGBoost")
-    booster = xgboost.Booster(model_file=path)
+    data = bytearray(Path(path).read_bytes())  # of a path, the suffix would count
+    with quiet():
+        booster = xgboost.Booster(model_file=data)
     kind = json.loads(booster.attr("scikit_learn") or "{}").get("_estimator_type", "")
     classes = {
         "classifier": xgboost.XGBClassifier,
@@ -49,7 +52,8 @@ def load(path: str) -> Any:
     if kind not in classes:
         return booster
     model = classes[kind]()
-    model.load_model(path)
+    with quiet():
+        model.load_model(data)
     return model
 
 
@@ -239,7 +243,7 @@ def _split(document: Json, n_rounds: int) -> Iterator[Json]:
     inner = machine.get("gbtree", machine)["model"]
     n_trees = inner["iteration_indptr"][n_rounds]
     for group in range(max(inner["tree_info"]) + 1):
-        trees = []
+        trees: list[Json] = []
         for i in range(n_trees):
             if inner["tree_info"][i] == group:
                 tree = copy.deepcopy(inner["trees"][i])

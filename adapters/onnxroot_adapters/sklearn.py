@@ -138,8 +138,8 @@ def _unpickle(path: Path, options: Options) -> Any:
     except Exception as error:
         text = " ".join(str(error).split())[:200]
         raise FormatError(
-            f"{path}: can't be unpickled: {type(error).__name__}: {text}; if it was made with another "
-            "version of scikit-learn, install that one"
+            f"{path}: can't be unpickled: {type(error).__name__}: {text}; if it was made "
+            "with another version of scikit-learn, install that one"
         ) from error
 
 
@@ -161,13 +161,18 @@ def _convert(estimator: Any, options: Options, origin: Mapping[str, str]) -> Con
     Raises:
         UnsupportedModelError: None is.
     """
+    if not adapter.accepts(estimator):
+        raise UnsupportedModelError(
+            f"expected an estimator of scikit-learn, found a {type(estimator).__name__}; if it "
+            "holds one, take it out and give that to onnxroot.convert, or save it alone"
+        )
     subject = _subject(estimator, options)
     failures: dict[str, UnsupportedModelError] = {}
     for rewrite in rewrites(estimator):
         for attempt in _attempts(subject, options):
             try:
                 return _try(subject, rewrite, attempt, options, origin)
-            except NoConverterError as error:
+            except NoConverterError as error:  # noqa: PERF203  (an attempt takes seconds)
                 failures.setdefault(str(rewrite), error)
                 break
             except UnsupportedModelError as error:

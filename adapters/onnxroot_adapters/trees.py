@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,7 +21,7 @@ from onnx import ModelProto
 
 from onnxroot.adapter import Conversion, Options
 from onnxroot.errors import FormatError, OnnxRootError, UnsupportedModelError
-from onnxroot_adapters._append import redeclare
+from onnxroot_adapters._append import declare_shapes, redeclare
 from onnxroot_adapters._conclude import conclude, digest_of
 from onnxroot_adapters._pickles import NOT_ALLOWED, modules_in, pickle_head
 from onnxroot_adapters._prove import Input
@@ -36,7 +37,8 @@ LIBRARIES = ("xgboost", "lightgbm", "catboost")
 
 GRAPH_NAME = "trees"
 BATCH_SIZES = (1, 5, 64, 1000)
-N_EXAMPLES = 2000
+N_ROWS = 57
+"""For a first look: no number of classes is likely to be the same."""
 
 
 def to_onnx(booster: Any, *, options: Options | None = None, **choices: Any) -> ModelProto:
@@ -163,13 +165,7 @@ def _load(path: Path, options: Options) -> Any:
 
 def _module(library: str) -> ModuleType:
     require(library, extra="trees", what=f"a model of {_PROPER[library]}")
-    if library == "xgboost":
-        from onnxroot_adapters import _xgboost as module  # noqa: PLC0415
-    elif library == "lightgbm":
-        from onnxroot_adapters import _lightgbm as module  # noqa: PLC0415
-    else:
-        from onnxroot_adapters import _catboost as module  # noqa: PLC0415
-    return module
+    return import_module(f"onnxroot_adapters._{library}")
 
 
 def _library(model: object) -> str | None:
@@ -216,7 +212,7 @@ def _convert(model: Any, options: Options, origin: Mapping[str, str]) -> Convers
     for step in subject.steps:
         try:
             return _try(subject, step, inputs, options, origin)
-        except UnsupportedModelError as error:
+        except UnsupportedModelError as error:  # noqa: PERF203  (a step takes seconds)
             failures[step.text] = error
     last = list(failures.values())[-1]
     if len(failures) == 1:
@@ -250,6 +246,8 @@ def _try(
 ) -> Conversion:
     model = export_step(step)
     names = [output.name for output in model.graph.output]
+    first = subject.predict(np.asarray(inputs[0].examples)[:N_ROWS])
+    declare_shapes(model, {name: np.shape(value) for name, value in first.items()}, N_ROWS)
     if subject.names:
         entry = model.metadata_props.add()
         entry.key, entry.value = "feature_names", json.dumps(subject.names)
