@@ -323,8 +323,8 @@ def _linear(model: Any, booster: Any, document: Json) -> ModelProto:
     n_features = int(document["learner"]["learner_model_param"]["num_feature"])
     objective = document["learner"]["objective"]["name"]
     skl2onnx = require("skl2onnx", extra="sklearn", what="a linear model of XGBoost")
-    from sklearn.linear_model import LinearRegression  # noqa: PLC0415
     from skl2onnx.common.data_types import FloatTensorType  # noqa: PLC0415
+    from sklearn.linear_model import LinearRegression  # noqa: PLC0415
 
     weights = np.array(document["learner"]["gradient_booster"]["model"]["weights"])
     table = weights.reshape(n_features + 1, -1)

@@ -384,18 +384,20 @@ def case_of(name, estimator, x, y, refused=""):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             found = [getattr(model, method)(table) for method in methods.values()]
-        return [shaped(value, name) for value, name in zip(found, methods, strict=True)]
+        outputs = done["is"].model.graph.output
+        ranks = [len(output.type.tensor_type.shape.dim) for output in outputs]
+        return [shaped(*pair) for pair in zip(found, methods, ranks, strict=True)]
 
     return Case(name=name, convert=convert, inputs=inputs, expected=expected, refused=refused)
 
 
-def shaped(value, name):
+def shaped(value, name, rank):
     """A column for a list, both signs of a single score, one array for many labels."""
     value = value.toarray() if hasattr(value, "toarray") else value
     value = np.stack(value) if isinstance(value, list) else np.asarray(value)
     if value.ndim == 1 and name == "probabilities":
         return np.stack([-value, value], axis=1)
-    return value[:, None] if value.ndim == 1 and name != "label" else value
+    return value[:, None] if (value.ndim, rank) == (1, 2) else value
 
 
 def test_conformance():
