@@ -35,6 +35,22 @@ def append(model: ModelProto, output: str, *operators: str) -> ModelProto:
     return result
 
 
+def keep_missing(model: ModelProto) -> ModelProto:
+    """Return a model whose only output is NaN wherever its only input is."""
+    result = ModelProto()
+    result.CopyFrom(model)
+    (output,) = (value.name for value in result.graph.output)
+    (source,) = (value.name for value in result.graph.input)
+    _rename_value(result.graph, output, f"{output}_raw")
+    nodes = [
+        helper.make_node("IsNaN", [source], ["is_missing"]),
+        helper.make_node("Where", ["is_missing", source, f"{output}_raw"], [output]),
+    ]
+    result.graph.node.extend(nodes)
+    require_opset(result, 13)
+    return result
+
+
 def label_above(
     model: ModelProto,
     *,

@@ -90,6 +90,8 @@ def _predictor(model: Any, loss: str, classes: Array) -> Any:
 def _steps(model: Any, loss: str) -> Iterator[Step]:
     if loss in EXPONENTIAL:
         yield Step("exponential", lambda: append(_export(model), "variable", "Exp"))
+    elif loss.startswith("Multi") and not len(model.classes_):
+        yield Step("as a regressor", lambda: _regressor(_export(model)))
     elif loss == "MultiClassOneVsAll":
         yield Step("logistic", lambda: _logistic(_export(model)))
     else:
@@ -105,6 +107,36 @@ def _logistic(model: ModelProto) -> ModelProto:
     return model
 
 
+def _regressor(model: ModelProto) -> ModelProto:
+    """Give back the scores of many targets: CatBoost exports a classifier of no classes."""
+    (node,) = (node for node in model.graph.node if node.op_type == "TreeEnsembleClassifier")
+    attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+    kept = {
+        name.replace("class_", "target_"): value
+        for name, value in attributes.items()
+        if not name.startswith("classlabels") and name != "post_transform"
+    }
+    n_targets = max(kept["target_ids"]) + 1
+    result = ModelProto()
+    result.CopyFrom(model)
+    del result.graph.node[:]
+    del result.graph.output[:]
+    result.graph.node.append(
+        helper.make_node(
+            "TreeEnsembleRegressor",
+            list(node.input),
+            ["variable"],
+            domain="ai.onnx.ml",
+            n_targets=n_targets,
+            **kept,
+        )
+    )
+    result.graph.output.append(
+        helper.make_tensor_value_info("variable", TensorProto.FLOAT, [None, n_targets])
+    )
+    return result
+
+
 def _export(model: Any) -> ModelProto:
     with tempfile.TemporaryDirectory() as folder, quiet():
         path = Path(folder, "model.onnx")
@@ -114,9 +146,6 @@ def _export(model: Any) -> ModelProto:
     for node in result.graph.node:
         node.input[:] = ["X" if name == "features" else name for name in node.input]
         node.output[:] = ["variable" if name == "predictions" else name for name in node.output]
-        names = {attribute.name: attribute for attribute in node.attribute}
-        if "target_ids" in names and "n_targets" in names:  # 0 if there are many
-            names["n_targets"].i = max(names["target_ids"].ints) + 1
     for value in (*result.graph.input, *result.graph.output):
         value.name = {"features": "X", "predictions": "variable"}.get(value.name, value.name)
         if value.name == "variable":  # of many targets, it has no shape

@@ -80,7 +80,7 @@ def meanings(
     result: dict[str, str] = {}
     scored = bool({"predict_proba", "decision_function"} & set(methods))
     for i, (name, value) in enumerate(found.items()):
-        if i and name == "probabilities" and not scored:
+        if i and (not others or (name == "probabilities" and not scored)):
             continue
         candidates = first if i == 0 else others
         same = (m for m in candidates if _agrees(estimator, m, signature, inputs, value))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from onnx import ModelProto
 
-from onnxroot_adapters._append import append, label_above
+from onnxroot_adapters._append import append, keep_missing, label_above
 from onnxroot_adapters._tree_parts import compose
 
 __all__ = ["Rewrite", "rewrites"]
@@ -61,6 +61,12 @@ def _equivalents(estimator: Any) -> Iterator[Rewrite]:
         yield Rewrite(other, "with dense output")
     if hasattr(estimator, "get_support"):
         yield _selected(estimator) if hasattr(estimator, "predict") else _columns(estimator)
+    if name == "SelfTrainingClassifier":
+        yield Rewrite(estimator.estimator_, "the classifier within")
+    if name in {"AffinityPropagation", "MeanShift"}:
+        yield Rewrite(_means(estimator), "as means")
+    if name == "PowerTransformer":
+        yield Rewrite(estimator, "missing values kept", keep_missing)
     linear = _linear(estimator)
     if linear is not None:
         yield Rewrite(linear, "as a linear map")
@@ -177,6 +183,14 @@ def _transformed(estimator: Any) -> Iterator[Rewrite]:
             "with the inverse of its target's function",
             lambda model: append(model, model.graph.output[0].name, *found),
         )
+
+
+def _means(estimator: Any) -> Any:
+    """Return k-means with the centres of another estimator that takes the nearest one."""
+    from sklearn.cluster import KMeans  # noqa: PLC0415
+
+    centres = np.asarray(estimator.cluster_centers_, dtype=np.float64)
+    return KMeans(len(centres), init=centres, n_init=1, max_iter=1).fit(centres)
 
 
 def _dense_bins(estimator: Any) -> dict[str, Any]:

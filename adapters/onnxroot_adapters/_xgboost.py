@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 from onnx import ModelProto
 
-from onnxroot.errors import UnsupportedModelError
 from onnxroot_adapters._require import require
 from onnxroot_adapters._sklearn_inputs import Column
 from onnxroot_adapters._tree_parts import Head, assemble
@@ -58,11 +57,7 @@ def load(path: str) -> Any:
 
 
 def subject(model: Any) -> Subject:
-    """Return how to export a booster or an estimator, and what it gives.
-
-    Raises:
-        UnsupportedModelError: Its kind of trees can't be had in ONNX.
-    """
+    """Return how to export a booster or an estimator, and what it gives."""
     booster = model.get_booster() if hasattr(model, "get_booster") else model
     document: Json = json.loads(bytes(booster.save_raw("json")))
     objective = document["learner"]["objective"]["name"]
@@ -173,12 +168,8 @@ def _steps(model: Any, booster: Any, document: Json, missing: float | None) -> I
     if document["learner"]["gradient_booster"]["name"] == "gblinear":
         yield Step("as a linear model", lambda: _linear(model, booster, document))
         return
-    if any(int(tree["tree_param"]["size_leaf_vector"]) > 1 for tree in _trees(document)):
-        raise UnsupportedModelError(
-            "XGBoost's trees with a vector in each leaf (multi_strategy='multi_output_tree') have "
-            "no counterpart in the exporter: train with multi_strategy='one_output_per_tree'"
-        )
-    yield Step("as it is", lambda: _export(_renamed(model, booster, document), n_features))
+    if not any(_n_leaf_values(tree) > 1 for tree in _trees(document)):
+        yield Step("as it is", lambda: _export(_renamed(model, booster, document), n_features))
     yield Step("score by score", lambda: _by_score(model, booster, document, missing))
 
 
@@ -242,41 +233,56 @@ def _split(document: Json, n_rounds: int) -> Iterator[Json]:
     weights = machine.get("weight_drop")  # of dart
     inner = machine.get("gbtree", machine)["model"]
     n_trees = inner["iteration_indptr"][n_rounds]
-    for group in range(max(inner["tree_info"]) + 1):
+    n_values = max(map(_n_leaf_values, inner["trees"]))
+    for group in range(max(max(inner["tree_info"]) + 1, n_values)):
         trees: list[Json] = []
         for i in range(n_trees):
-            if inner["tree_info"][i] == group:
-                tree = copy.deepcopy(inner["trees"][i])
+            if n_values > 1 or inner["tree_info"][i] == group:
+                tree = _of_target(inner["trees"][i], group, n_values)
                 tree["id"] = len(trees)
                 _weigh(tree, 1.0 if weights is None else weights[i])
                 trees.append(tree)
-        part = copy.deepcopy({key: value for key, value in document.items() if key != "learner"})
-        learner = {
-            key: copy.deepcopy(value)
-            for key, value in document["learner"].items()
-            if key != "gradient_booster"
-        }
-        learner |= {
-            "attributes": {},
-            "feature_names": [],
-            "objective": {"name": "reg:squarederror", "reg_loss_param": {"scale_pos_weight": "1"}},
-        }
-        learner["learner_model_param"] |= {
-            "base_score": "[0E0]" if "[" in learner["learner_model_param"]["base_score"] else "0E0",
-            "num_class": "0",
-            "num_target": "1",
-        }
-        learner["gradient_booster"] = {
-            "name": "gbtree",
-            "model": inner
-            | {
-                "trees": trees,
-                "tree_info": [0] * len(trees),
-                "iteration_indptr": list(range(len(trees) + 1)),
-                "gbtree_model_param": {"num_parallel_tree": "1", "num_trees": str(len(trees))},
-            },
-        }
-        yield part | {"learner": learner}
+        yield _regressor(document, inner, trees)
+
+
+def _n_leaf_values(tree: Json) -> int:
+    return int(tree["tree_param"]["size_leaf_vector"])
+
+
+def _of_target(tree: Json, target: int, n_targets: int) -> Json:
+    """Return a copy of a tree, with one value in each leaf of those for all targets."""
+    result = copy.deepcopy(tree)
+    if n_targets == 1:
+        return result
+    result.pop("leaf_weights", None)
+    result["tree_param"]["size_leaf_vector"] = "1"
+    result["base_weights"] = tree["base_weights"][target::n_targets]
+    for i, left in enumerate(tree["left_children"]):
+        if left < 0:
+            result["split_conditions"][i] = result["base_weights"][i]
+    return result
+
+
+def _regressor(document: Json, inner: Json, trees: list[Json]) -> Json:
+    """Return a document like another, of some trees, whose score is the sum of these."""
+    learner = {k: v for k, v in document["learner"].items() if k != "gradient_booster"}
+    learner = copy.deepcopy(learner) | {
+        "attributes": {},
+        "feature_names": [],
+        "objective": {"name": "reg:squarederror", "reg_loss_param": {"scale_pos_weight": "1"}},
+    }
+    parameters = learner["learner_model_param"]
+    base_score = "[0E0]" if "[" in parameters["base_score"] else "0E0"
+    parameters |= {"base_score": base_score, "num_class": "0", "num_target": "1"}
+    size = {"num_parallel_tree": "1", "num_trees": str(len(trees))}
+    model = {
+        "trees": trees,
+        "tree_info": [0] * len(trees),
+        "iteration_indptr": list(range(len(trees) + 1)),
+        "gbtree_model_param": size,
+    }
+    learner["gradient_booster"] = {"name": "gbtree", "model": inner | model}
+    return {"version": document["version"], "learner": learner}
 
 
 def _weigh(tree: Json, weight: float) -> None:

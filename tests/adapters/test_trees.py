@@ -115,6 +115,9 @@ CASES = {
         "multi:softprob", MANY, booster="gblinear", num_class=3
     ),
     "xgboost 2 targets": lambda: xgb("reg:squarederror", TWO),
+    "xgboost 2 targets, vectors in leaves": lambda: xgb(
+        "reg:squarederror", TWO, multi_strategy="multi_output_tree"
+    ),
     "xgboost ranks": lambda: xgb_rank("rank:ndcg"),
     "xgboost ranks, pairwise": lambda: xgb_rank("rank:pairwise"),
     "xgboost named features": lambda: xgb(
@@ -204,10 +207,6 @@ CASES = {
 WORDS = [[str(int(v * 3)), w] for v, w in X[:, :2]]
 
 REFUSED = {
-    "xgboost vectors in leaves": (
-        lambda: xgb("reg:squarederror", TWO, multi_strategy="multi_output_tree"),
-        "train with multi_strategy='one_output_per_tree'",
-    ),
     "lightgbm linear trees": (
         lambda: lgb("regression", SCORE, linear_tree=True),
         "train with linear_tree=False",
