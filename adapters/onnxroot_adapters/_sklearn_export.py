@@ -16,6 +16,7 @@ from onnx import ModelProto
 from onnxroot.errors import UnsupportedModelError
 from onnxroot_adapters._forests import count_votes
 from onnxroot_adapters._require import require
+from onnxroot_adapters._sklearn_functions import numpy_functions
 from onnxroot_adapters._sklearn_inputs import SINGLE, Signature
 
 __all__ = ["GRAPH_NAME", "Attempt", "NoConverterError", "export", "inner_estimators"]
@@ -245,7 +246,7 @@ def _cures(forests: set[str] | None) -> Iterator[None]:
         hist.__name__: with_integers,
         plain.__name__: with_missing,
     }
-    with ExitStack() as stack:
+    with numpy_functions(), ExitStack() as stack:
         for name, module in list(sys.modules.items()):
             if name.startswith("skl2onnx."):
                 for function, cured in replaced.items():

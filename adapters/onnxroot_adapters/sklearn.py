@@ -167,8 +167,41 @@ def _convert(estimator: Any, options: Options, origin: Mapping[str, str]) -> Con
             "holds one, take it out and give that to onnxroot.convert, or save it alone"
         )
     subject = _subject(estimator, options)
+    try:
+        return _try_all(subject, options, origin)
+    except NoConverterError:
+        raise
+    except UnsupportedModelError as error:
+        complete = {name: _complete(values) for name, values in subject.examples.items()}
+        if all(len(complete[name]) == len(subject.examples[name]) for name in complete):
+            raise
+        try:
+            _try_all(replace(subject, examples=complete), options, origin)
+        except UnsupportedModelError:
+            raise error from None
+        raise UnsupportedModelError(
+            f"{error}; without missing values (NaN) it is the same: if it never gets any, prove it "
+            "with samples of yours (--samples FILE.npz, with an array for each input: "
+            f"{', '.join(complete)})"
+        ) from error
+
+
+def _complete(values: Array) -> Array:
+    """Return the rows without missing values."""
+    if values.dtype.kind != "f":
+        return values
+    rows: Array = values[~np.isnan(values).any(axis=1)]
+    return rows
+
+
+def _try_all(subject: _Subject, options: Options, origin: Mapping[str, str]) -> Conversion:
+    """Try all attempts until one is proven.
+
+    Raises:
+        UnsupportedModelError: None is.
+    """
     failures: dict[str, UnsupportedModelError] = {}
-    for rewrite in rewrites(estimator):
+    for rewrite in rewrites(subject.estimator):
         for attempt in _attempts(subject, options):
             try:
                 return _try(subject, rewrite, attempt, options, origin)
