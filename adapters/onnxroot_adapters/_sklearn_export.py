@@ -14,6 +14,7 @@ import numpy as np
 from onnx import ModelProto
 
 from onnxroot.errors import UnsupportedModelError
+from onnxroot_adapters._bools import integers_for_bools
 from onnxroot_adapters._forests import count_votes
 from onnxroot_adapters._require import require
 from onnxroot_adapters._sklearn_functions import numpy_functions
@@ -199,11 +200,10 @@ def _register_trees(estimator: Any) -> None:
 
 @contextmanager
 def _cures(forests: set[str] | None) -> Iterator[None]:
-    """Make skl2onnx write the branch that missing values take in trees, and as integers.
+    """Make skl2onnx write the branch that missing values take in trees, and round as it should.
 
-    It writes that of HistGradientBoosting as a bool, which protobuf 7 does not take for an integer,
-    and rounds its thresholds to float32 up as well as down; it writes none at all of other trees,
-    which scikit-learn has had since 1.3.
+    It rounds thresholds of HistGradientBoosting to float32 up as well as down. Of other trees it
+    writes no branch for missing values, which scikit-learn has had since 1.3.
 
     Args:
         forests: If given, the trees of forests weigh 1 each, and the names of their nodes are
@@ -217,12 +217,11 @@ def _cures(forests: set[str] | None) -> Iterator[None]:
     hist = tree_ensemble.add_tree_to_attribute_pairs_hist_gradient_boosting
     plain = tree_ensemble.add_tree_to_attribute_pairs
 
-    def with_integers(
+    def with_rounding(
         attr_pairs: dict[str, Any], *args: Any, dtype: Any = None, **kwargs: Any
     ) -> None:
         rounds_down = dtype == np.float32  # the last of the positional arguments
         hist(attr_pairs, *args[:-1], rounds_down, dtype=dtype, **kwargs)
-        attr_pairs[key] = [int(value) for value in attr_pairs[key]]
 
     def with_missing(
         attr_pairs: dict[str, Any],
@@ -243,10 +242,10 @@ def _cures(forests: set[str] | None) -> Iterator[None]:
             attr_pairs[key][-tree.node_count :] = [int(value) for value in left]
 
     replaced: dict[str, Callable[..., None]] = {
-        hist.__name__: with_integers,
+        hist.__name__: with_rounding,
         plain.__name__: with_missing,
     }
-    with numpy_functions(), ExitStack() as stack:
+    with integers_for_bools(), numpy_functions(), ExitStack() as stack:
         for name, module in list(sys.modules.items()):
             if name.startswith("skl2onnx."):
                 for function, cured in replaced.items():

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from onnx import ModelProto
 
+from onnxroot_adapters._bools import integers_for_bools
 from onnxroot_adapters._sklearn_inputs import Column
 
 __all__ = ["OPSET", "Step", "Subject", "quiet"]
@@ -55,11 +56,12 @@ class Subject:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep exporters from warning, logging and printing: the proof counts."""
+    """Keep exporters from warning, logging and printing, for the proof counts; take their bools."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
         with (
+            integers_for_bools(),
             warnings.catch_warnings(),
             np.errstate(all="ignore"),
             contextlib.redirect_stdout(io.StringIO()),

@@ -208,7 +208,8 @@ def _by_score(model: Any, booster: Any, document: Json, missing: float | None) -
     """Export a regressor for each score, and put them together."""
     n_features = int(document["learner"]["learner_model_param"]["num_feature"])
     objective = document["learner"]["objective"]["name"]
-    parts = [_booster(part) for part in _split(document, _n_rounds(model, document))]
+    documents = list(_split(document, _n_rounds(model, document)))
+    parts = [_booster(part) for part in documents]
     head = Head(
         link=LINKS.get(objective, "Identity"),
         base=_base(model, booster, parts, n_features),
@@ -216,7 +217,16 @@ def _by_score(model: Any, booster: Any, document: Json, missing: float | None) -
         label_of_each=objective == "binary:logistic" and len(parts) > 1,
         missing=missing,
     )
-    return assemble([_export(part, n_features) for part in parts], head, n_features)
+    regressors = [_as_regressor(part) for part in documents]
+    return assemble([_export(part, n_features) for part in regressors], head, n_features)
+
+
+def _as_regressor(document: Json) -> Any:
+    """Return an estimator: what a booster is, older exporters guess wrong."""
+    xgboost = require("xgboost", extra="trees", what="a model of XGBoost")
+    regressor = xgboost.XGBRegressor()
+    regressor.load_model(bytearray(json.dumps(document).encode()))
+    return regressor
 
 
 def _n_rounds(model: Any, document: Json) -> int:
