@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from onnxroot.adapter import Options
 from onnxroot.errors import UnsupportedModelError
+from onnxroot_adapters._sklearn_columns import Column, add, indices, learn_behind
 
 __all__ = ["Column", "Domain", "Signature", "draw", "signature_of"]
 
@@ -27,23 +28,6 @@ DOMAINS: tuple[Domain, ...] = ("real", "positive", "counts", "bits")
 N_EXAMPLES = 2000
 _MOST_VALUES = 400  # of a column's pool
 _SEED = 20261126
-
-
-@dataclass(slots=True)
-class Column:
-    """A feature: its kind, and values at which it matters.
-
-    Attributes:
-        name: As in the data frame the estimator was fitted on, or made up.
-        kind: ``f`` for numbers, ``i`` for integers, ``O`` for strings.
-        closed: Only values of the pool may be given.
-        pool: Values seen in the estimator.
-    """
-
-    name: str
-    kind: str = "f"
-    closed: bool = False
-    pool: list[Array] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,19 +130,9 @@ def _used(estimator: Any, names: Sequence[str]) -> set[str]:
             used: set[str] = set()
             for _, transformer, where in head.transformers_:
                 if not (isinstance(transformer, str) and transformer == "drop"):
-                    used |= {names[i] for i in _indices(where, names)}
+                    used |= {names[i] for i in indices(where, names)}
             return used
     return set(names)
-
-
-def _indices(where: Any, names: Sequence[str]) -> list[int]:
-    """Return the columns that a part of a ColumnTransformer takes, as numbers."""
-    if isinstance(where, slice):
-        where = list(range(len(names)))[where] if not isinstance(where.start, str) else []
-    items = [where] if isinstance(where, (str, int)) else list(where)
-    if items and all(isinstance(item, (bool, np.bool_)) for item in items):
-        return [i for i, item in enumerate(items) if item]
-    return [list(names).index(item) if isinstance(item, str) else int(item) for item in items]
 
 
 # --- what it has learned -------------------------------------------------------------------------
@@ -170,20 +144,32 @@ def _learn(estimator: Any, columns: list[Column], seen: set[int]) -> None:
         return
     seen.add(id(estimator))
     if hasattr(estimator, "steps"):
-        for _, step in estimator.steps:
-            if step not in (None, "passthrough"):
-                _learn(step, columns, seen)
-                return
+        steps = [step for _, step in estimator.steps if step not in (None, "passthrough")]
+        if steps:
+            _learn(steps[0], columns, seen)
+            learn_behind(steps, columns, _learn_last)
         return
     if hasattr(estimator, "transformers_"):
         names = [column.name for column in columns]
         for _, transformer, where in estimator.transformers_:
-            _learn(transformer, [columns[i] for i in _indices(where, names)], seen)
+            _learn(transformer, [columns[i] for i in indices(where, names)], seen)
         return
     _learn_values(estimator, columns)
     for inner in _inner(estimator):
         if getattr(inner, "n_features_in_", len(columns)) == len(columns):
             _learn(inner, columns, seen)
+
+
+def _learn_last(estimator: Any, columns: list[Column]) -> None:
+    """Learn from the last step of a pipeline, which may be of a tree library."""
+    kinds = {kind.__module__.partition(".")[0] for kind in type(estimator).__mro__}
+    if kinds & {"xgboost", "lightgbm", "catboost"}:
+        from onnxroot_adapters.trees import subject_of  # noqa: PLC0415  (it imports this module)
+
+        for column, found in zip(columns, subject_of(estimator).columns, strict=True):
+            column.pool.extend(found.pool)
+    else:
+        _learn(estimator, columns, set())
 
 
 def _inner(estimator: Any) -> Iterator[Any]:
@@ -247,7 +233,7 @@ def _learn_array(value: Any, columns: list[Column]) -> None:
         arrays = [v for v in value if isinstance(v, np.ndarray) and v.ndim == 1]
         if len(arrays) == n_columns:
             for column, array in zip(columns, arrays, strict=True):
-                _add(column, array)
+                add(column, array)
         return
     if not isinstance(value, np.ndarray) or value.dtype.kind not in "fi" or not value.size:
         return
@@ -255,18 +241,12 @@ def _learn_array(value: Any, columns: list[Column]) -> None:
         value = value[np.newaxis]
     if value.ndim == 2 and value.shape[1] == n_columns:
         for i, column in enumerate(columns):
-            _add(column, value[:_MOST_VALUES, i])
+            add(column, value[:_MOST_VALUES, i])
 
 
 def _learn_splits(features: Array, thresholds: Array, columns: list[Column]) -> None:
     for i, column in enumerate(columns):
-        _add(column, np.asarray(thresholds[features == i], dtype=np.float64))
-
-
-def _add(column: Column, values: Array) -> None:
-    if values.dtype.kind in "fi" and column.kind == "f" and sum(map(len, column.pool)) < 4000:
-        values = values[np.isfinite(values) & (np.abs(values) < 1e6)]
-        column.pool.append(values.astype(np.float64))
+        add(column, np.asarray(thresholds[features == i], dtype=np.float64))
 
 
 # --- examples ------------------------------------------------------------------------------------

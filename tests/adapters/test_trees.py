@@ -204,6 +204,9 @@ CASES = {
     "catboost ranks": lambda: cat("CatBoostRanker", MANY),
 }
 
+if xgboost.__version__ < "3.2":  # it says nothing of vectors in leaves
+    del CASES["xgboost 2 targets, vectors in leaves"]
+
 WORDS = [[str(int(v * 3)), w] for v, w in X[:, :2]]
 
 REFUSED = {
