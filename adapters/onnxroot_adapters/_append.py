@@ -15,6 +15,7 @@ __all__ = [
     "declare_shapes",
     "keep_outputs",
     "label_above",
+    "pin_opset",
     "redeclare",
     "reshape",
     "set_outputs",
@@ -178,6 +179,13 @@ def require_opset(model: ModelProto, version: int) -> None:
             opset.version = max(opset.version, version)
             return
     model.opset_import.append(helper.make_opsetid("", version))
+
+
+def pin_opset(model: ModelProto, version: int) -> None:
+    """Declare a version of ``ai.onnx``: the checker and the proof tell whether that is right."""
+    for opset in model.opset_import:
+        if opset.domain in ("", "ai.onnx"):
+            opset.version = version
 
 
 def _rename_value(graph: GraphProto, old: str, new: str) -> None:

@@ -21,7 +21,7 @@ from onnx import ModelProto
 
 from onnxroot.adapter import Conversion, Options
 from onnxroot.errors import FormatError, OnnxRootError, UnsupportedModelError
-from onnxroot_adapters._append import declare_shapes, redeclare
+from onnxroot_adapters._append import declare_shapes, pin_opset, redeclare
 from onnxroot_adapters._conclude import conclude, digest_of
 from onnxroot_adapters._pickles import NOT_ALLOWED, modules_in, pickle_head
 from onnxroot_adapters._prove import Input
@@ -245,6 +245,8 @@ def _try(
     origin: Mapping[str, str],
 ) -> Conversion:
     model = export_step(step)
+    if options.opset is not None:
+        pin_opset(model, options.opset)
     names = [output.name for output in model.graph.output]
     first = subject.predict(np.asarray(inputs[0].examples)[:N_ROWS])
     declare_shapes(model, {name: np.shape(value) for name, value in first.items()}, N_ROWS)

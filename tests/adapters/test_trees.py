@@ -395,6 +395,11 @@ def test_names_of_features_are_kept():
         assert json.loads(metadata["feature_names"]) == kept
 
 
+def test_opset_is_pinned():
+    model = to_onnx(made("xgboost reg:logistic"), opset=18)
+    assert {o.domain: o.version for o in model.opset_import}[""] == 18
+
+
 DETERMINISTIC = """
 import sys, pathlib
 from onnxroot.adapter import Options
