@@ -19,6 +19,7 @@ __all__ = [
     "redeclare",
     "reshape",
     "set_outputs",
+    "without_sequences",
 ]
 
 
@@ -120,6 +121,9 @@ def redeclare(model: ModelProto) -> ModelProto:
     del inferred.graph.value_info[:]
     contradicts = False
     for value, declared in zip(inferred.graph.output, model.graph.output, strict=True):
+        if not declared.type.HasField("tensor_type"):  # a sequence of probabilities
+            value.type.CopyFrom(declared.type)
+            continue
         found, said = value.type.tensor_type.elem_type, declared.type.tensor_type.elem_type
         contradicts = contradicts or bool(found and said and found != said)
         if not found or not value.type.tensor_type.HasField("shape"):
@@ -179,6 +183,31 @@ def require_opset(model: ModelProto, version: int) -> None:
             opset.version = max(opset.version, version)
             return
     model.opset_import.append(helper.make_opsetid("", version))
+
+
+def without_sequences(model: ModelProto) -> ModelProto:
+    """Return a model whose outputs are tensors: those of a sequence, one behind the other."""
+    sequences = {o.name: o for o in model.graph.output if o.type.HasField("sequence_type")}
+    if not sequences:
+        return model
+    result = ModelProto()
+    result.CopyFrom(model)
+    del result.graph.node[:]
+    axis = add_constant(result.graph, "first_axis", np.array([0], dtype=np.int64))
+    for node in model.graph.node:
+        if node.op_type != "SequenceConstruct" or node.output[0] not in sequences:
+            result.graph.node.append(node)
+            continue
+        parts = [f"{name}_part" for name in node.input]
+        for name, part in zip(node.input, parts, strict=True):
+            result.graph.node.append(helper.make_node("Unsqueeze", [name, axis], [part]))
+        result.graph.node.append(helper.make_node("Concat", parts, list(node.output), axis=0))
+    for output in result.graph.output:
+        if output.name in sequences:
+            inner = output.type.sequence_type.elem_type.tensor_type.elem_type
+            output.CopyFrom(helper.make_tensor_value_info(output.name, inner, [None] * 3))
+    require_opset(result, 13)
+    return result
 
 
 def pin_opset(model: ModelProto, version: int) -> None:

@@ -61,6 +61,8 @@ def _equivalents(estimator: Any) -> Iterator[Rewrite]:
         yield Rewrite(other, "with dense output")
     if hasattr(estimator, "get_support"):
         yield _selected(estimator) if hasattr(estimator, "predict") else _columns(estimator)
+    if getattr(estimator, "n_outputs_", 1) > 1 and hasattr(estimator, "predict_proba"):
+        yield from _label_by_label(estimator)
     if name == "SelfTrainingClassifier":
         yield Rewrite(estimator.estimator_, "the classifier within")
     if name in {"AffinityPropagation", "MeanShift"}:
@@ -183,6 +185,48 @@ def _transformed(estimator: Any) -> Iterator[Rewrite]:
             "with the inverse of its target's function",
             lambda model: append(model, model.graph.output[0].name, *found),
         )
+
+
+def _label_by_label(estimator: Any) -> Iterator[Rewrite]:
+    """Trees of many labels as one estimator for each: the exporter loses all but the likeliest."""
+    from sklearn.multioutput import MultiOutputClassifier  # noqa: PLC0415
+
+    if not hasattr(estimator, "tree_") and not hasattr(estimator, "estimators_"):
+        return
+    parts = [_of_label(estimator, i) for i in range(estimator.n_outputs_)]
+    other = MultiOutputClassifier(parts[0])
+    other.estimators_ = parts
+    other.classes_ = list(estimator.classes_)
+    other.n_features_in_ = estimator.n_features_in_
+    yield Rewrite(other, "label by label")
+
+
+def _of_label(estimator: Any, label: int) -> Any:
+    """Return a copy of a tree or a forest that knows one of its labels.
+
+    It gets as many classes as the label with the most has, of probability 0.
+    """
+    other = copy.copy(estimator)
+    other.n_outputs_ = 1
+    other.n_classes_ = max(map(len, estimator.classes_))
+    other.classes_ = _padded(np.asarray(estimator.classes_[label]), other.n_classes_)
+    if hasattr(estimator, "estimators_"):
+        other.estimators_ = [_of_label(tree, label) for tree in estimator.estimators_]
+        return other
+    tree = estimator.tree_
+    n_classes = np.array([other.n_classes_], dtype=np.intp)
+    other.tree_ = type(tree)(tree.n_features, n_classes, 1)
+    values = np.ascontiguousarray(tree.value[:, label : label + 1])
+    other.tree_.__setstate__(tree.__getstate__() | {"values": values})
+    return other
+
+
+def _padded(classes: Any, n_classes: int) -> Any:
+    """Return labels with more behind them, which are never given."""
+    missing = range(n_classes - len(classes))
+    if classes.dtype.kind in "OUS":
+        return np.array([*classes, *(f"no class {i}" for i in missing)], dtype=object)
+    return np.array([*classes, *(max(classes) + 1 + i for i in missing)])
 
 
 def _means(estimator: Any) -> Any:

@@ -21,7 +21,13 @@ from onnx import ModelProto
 
 from onnxroot.adapter import Conversion, Options
 from onnxroot.errors import FormatError, OnnxRootError, UnsupportedModelError
-from onnxroot_adapters._append import declare_shapes, keep_outputs, redeclare, reshape
+from onnxroot_adapters._append import (
+    declare_shapes,
+    keep_outputs,
+    redeclare,
+    reshape,
+    without_sequences,
+)
 from onnxroot_adapters._conclude import conclude, digest_of
 from onnxroot_adapters._pickles import NOT_ALLOWED, modules_in
 from onnxroot_adapters._prove import Input, run
@@ -248,7 +254,7 @@ def _try(
     """Export once, and prove it."""
     estimator, signature = subject.estimator, subject.signature
     model = export(rewrite.estimator, signature, attempt, options.opset)
-    model = redeclare(rewrite.finish(redeclare(model)))
+    model = redeclare(without_sequences(rewrite.finish(redeclare(model))))
     inputs = _inputs(subject, attempt)
     methods: dict[str, str] = {}
     shapes: dict[str, tuple[int, ...]] = {}
