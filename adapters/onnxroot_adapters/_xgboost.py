@@ -138,26 +138,34 @@ def _predictor(model: Any, booster: Any, objective: str) -> Any:
 
 
 def _of_estimator(model: Any, values: Array) -> dict[str, Array]:
+    coded = "c" in (model.get_booster().feature_types or [])
     if hasattr(model, "predict_proba"):
-        label = np.asarray(model.predict(_table(model, values)))
-        return {"label": label, "probabilities": model.predict_proba(_table(model, values))}
-    found = np.asarray(model.predict(_table(model, values)))
+        if coded:
+            scores = _of_codes(model, values)
+            scores = np.stack([1 - scores, scores], axis=1) if scores.ndim == 1 else scores
+            return {"label": model.classes_[scores.argmax(axis=1)], "probabilities": scores}
+        return {"label": np.asarray(model.predict(values)), "probabilities": _scores(model, values)}
+    found = _of_codes(model, values) if coded else np.asarray(model.predict(values))
     return {"variable": found.reshape(len(values), -1)}
 
 
-def _table(model: Any, values: Array) -> Any:
-    """Return a data frame with categories, for an estimator that was fitted on one."""
-    types = model.get_booster().feature_types or []
-    if "c" not in types:
-        return values
-    import pandas as pd  # noqa: PLC0415  (whoever fitted on categories has it)
+def _scores(model: Any, values: Array) -> Array:
+    return np.asarray(model.predict_proba(values))
 
-    frame = pd.DataFrame(values, columns=model.get_booster().feature_names)
-    for name, kind in zip(frame.columns, types, strict=True):
-        if kind == "c":
-            codes = [int(code) for code in np.unique(frame[name].dropna())]
-            frame[name] = pd.Categorical(frame[name].astype("Int64"), categories=codes)
-    return frame
+
+def _of_codes(model: Any, values: Array) -> Array:
+    """Ask the booster: an estimator takes categories by name, and ONNX by number."""
+    xgboost = require("xgboost", extra="trees", what="a model of XGBoost")
+    booster = model.get_booster()
+    matrix = xgboost.DMatrix(
+        values,
+        feature_names=booster.feature_names,
+        feature_types=booster.feature_types,
+        enable_categorical=True,
+    )
+    best = booster.attr("best_iteration")
+    found = booster.predict(matrix, iteration_range=(0, 0 if best is None else int(best) + 1))
+    return np.asarray(found)
 
 
 # --- how to export it ----------------------------------------------------------------------------

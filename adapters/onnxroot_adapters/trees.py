@@ -248,14 +248,14 @@ def _try(
     if options.opset is not None:
         pin_opset(model, options.opset)
     names = [output.name for output in model.graph.output]
-    first = subject.predict(np.asarray(inputs[0].examples)[:N_ROWS])
+    first = _ask(subject, np.asarray(inputs[0].examples)[:N_ROWS])
     declare_shapes(model, {name: np.shape(value) for name, value in first.items()}, N_ROWS)
     if subject.names:
         entry = model.metadata_props.add()
         entry.key, entry.value = "feature_names", json.dumps(subject.names)
 
     def predict(given: dict[str, Array]) -> list[Array]:
-        found = subject.predict(given[inputs[0].name])
+        found = _ask(subject, given[inputs[0].name])
         if set(found) != set(names):
             raise UnsupportedModelError(
                 f"the exporter made the outputs {', '.join(names)}; the model gives "
@@ -286,6 +286,22 @@ def _try(
         rename=True,
         batch_sizes=BATCH_SIZES,
     )
+
+
+def _ask(subject: Subject, values: Array) -> dict[str, Array]:
+    """Ask the library.
+
+    Raises:
+        UnsupportedModelError: It fails.
+    """
+    try:
+        return subject.predict(values)
+    except Exception as error:
+        text = " ".join(str(error).split())[:200]
+        raise UnsupportedModelError(
+            f"{subject.kind} itself fails with such inputs: {type(error).__name__}: {text}; give "
+            "it some of yours (--samples FILE.npz, with an array X)"
+        ) from error
 
 
 def _as_objects(values: Array) -> Array:

@@ -18,6 +18,7 @@ import catboost
 import joblib
 import lightgbm
 import onnxruntime
+import pandas as pd
 import xgboost
 
 from onnxroot.adapter import Options
@@ -398,6 +399,23 @@ def test_names_of_features_are_kept():
 def test_opset_is_pinned():
     model = to_onnx(made("xgboost reg:logistic"), opset=18)
     assert {o.domain: o.version for o in model.opset_import}[""] == 18
+
+
+def test_categories_by_name():
+    """Of a data frame; ONNX takes their numbers, in the order of the categories."""
+    frame = pd.DataFrame(
+        {"pt": X[:, 0], "channel": pd.Categorical(np.array(["e", "mu", "t"])[MANY])}
+    )
+    for model in (
+        xgboost.XGBClassifier(n_estimators=5, enable_categorical=True),
+        lightgbm.LGBMClassifier(n_estimators=5, verbose=-1),
+    ):
+        model.fit(frame, BINARY)
+        rows = np.stack([X[:, 0], frame["channel"].cat.codes], axis=1).astype(np.float32)
+        label, scores = session_of(to_onnx(model)).run(None, {"X": rows})
+        table = frame.assign(pt=rows[:, 0].astype(float))
+        assert np.array_equal(label, model.predict(table))
+        assert np.abs(scores - model.predict_proba(table)).max() < 1e-5
 
 
 DETERMINISTIC = """
