@@ -10,7 +10,7 @@ from onnx import ModelProto
 
 from onnxroot.adapter import Conversion, Options
 from onnxroot_adapters._normalise import normalise
-from onnxroot_adapters._prove import Input, Predict, prove
+from onnxroot_adapters._prove import BATCH_SIZES, Input, Predict, prove
 
 __all__ = ["conclude", "digest_of"]
 
@@ -24,6 +24,7 @@ def conclude(
     provenance: Mapping[str, str],
     graph_name: str = "main",
     rename: bool = False,
+    batch_sizes: Sequence[int] = BATCH_SIZES,
 ) -> Conversion:
     """Normalise and prove a model.
 
@@ -35,6 +36,7 @@ def conclude(
         provenance: Framework, exporter and source, see `onnxroot.adapter.Conversion`.
         graph_name: See `normalise`.
         rename: See `normalise`.
+        batch_sizes: See `prove`.
 
     Raises:
         UnsupportedModelError: It is not valid, or not the same.
@@ -47,7 +49,7 @@ def conclude(
         rename=rename,
         keep_debug_info=options.keep_debug_info,
     )
-    batches = prove(normal, inputs, predict, options)
+    batches = prove(normal, inputs, predict, options, batch_sizes=batch_sizes)
     return Conversion(model=normal, provenance=dict(provenance), batches=batches)
 
 

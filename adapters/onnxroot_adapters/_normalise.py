@@ -48,6 +48,7 @@ def normalise(
     result = ModelProto()
     result.CopyFrom(model)
     result.graph.name = graph_name
+    result.opset_import.sort(key=lambda opset: opset.domain)  # skl2onnx takes them from a set
     if not keep_debug_info:
         _clear_debug_info(result)
     if rename:

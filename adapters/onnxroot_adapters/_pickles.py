@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import io
+import lzma
 import pickletools
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 __all__ = ["NOT_ALLOWED", "modules_in", "pickle_head"]
 
@@ -21,16 +25,38 @@ _MOST_NAMES = 2000
 _MOST_NBYTES = 1 << 24
 
 
+_COMPRESSIONS: tuple[tuple[bytes, Callable[[Path], IO[bytes]]], ...] = (
+    (b"\x1f\x8b", lambda path: cast("IO[bytes]", gzip.open(path))),  # noqa: SIM115
+    (b"BZh", lambda path: cast("IO[bytes]", bz2.open(path))),  # noqa: SIM115
+    (b"\xfd7zXZ", lambda path: cast("IO[bytes]", lzma.open(path))),  # noqa: SIM115
+    (b"\x5d\x00", lambda path: cast("IO[bytes]", lzma.open(path, format=lzma.FORMAT_ALONE))),  # noqa: SIM115
+    (b"\x78", lambda path: io.BytesIO(_inflate(path))),
+)
+"""How joblib compresses: first bytes, and how to read them."""
+
+
+def _inflate(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return zlib.decompressobj().decompress(file.read(_MOST_NBYTES), _MOST_NBYTES)
+
+
+def _open(path: Path) -> IO[bytes]:
+    """Open a file, decompressed if joblib compressed it."""
+    with path.open("rb") as file:
+        head = file.read(8)
+    for start, opener in _COMPRESSIONS:
+        if head.startswith(start):
+            return opener(path)
+    return path.open("rb")
+
+
 def pickle_head(path: Path) -> bytes:
     """Return the first bytes of a file, decompressed if joblib compressed it."""
-    with path.open("rb") as file:
-        head = file.read(1 << 16)
-    if head[:1] == b"\x78":  # zlib, joblib's own choice
-        try:
-            return zlib.decompressobj().decompress(head, 1 << 16)
-        except zlib.error:
-            return head
-    return head
+    try:
+        with _open(path) as file:
+            return file.read(1 << 16)
+    except (OSError, EOFError, zlib.error, lzma.LZMAError):
+        return b""
 
 
 def modules_in(path: Path) -> set[str]:
@@ -47,7 +73,7 @@ def modules_in(path: Path) -> set[str]:
         return set()
     if pickle_head(path)[:1] != b"\x80":
         return set()
-    with path.open("rb") as file:
+    with _open(path) as file:
         return set(_modules(file))
 
 

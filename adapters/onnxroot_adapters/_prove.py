@@ -14,7 +14,7 @@ from onnxroot.adapter import Batch, Difference, Options, compare, default_tolera
 from onnxroot.errors import FormatError, UnsupportedModelError
 from onnxroot_adapters._require import require
 
-__all__ = ["Input", "Predict", "prove"]
+__all__ = ["BATCH_SIZES", "Input", "Predict", "prove", "run"]
 
 Array = npt.NDArray[Any]
 
@@ -47,7 +47,12 @@ class Input:
 
 
 def prove(
-    model: onnx.ModelProto, inputs: Sequence[Input], predict: Predict, options: Options
+    model: onnx.ModelProto,
+    inputs: Sequence[Input],
+    predict: Predict,
+    options: Options,
+    *,
+    batch_sizes: Sequence[int] = BATCH_SIZES,
 ) -> tuple[Batch, ...]:
     """Compare a model with the framework it is from.
 
@@ -56,6 +61,7 @@ def prove(
         inputs: Its inputs.
         predict: What the framework makes of them.
         options: `check`, `tolerance` and `samples` count.
+        batch_sizes: How many rows to compare at a time.
 
     Returns:
         The smaller batches that were tried, for others to try again; none without `check`.
@@ -67,12 +73,11 @@ def prove(
     """
     if not options.check:
         return ()
-    runtime = require("onnxruntime", extra="runtime", what="the proof of a conversion")
-    session = _session(runtime, model)
+    session = _session(model)
     names = [output.name for output in model.graph.output]
     given = _given(options, inputs)
     batches = []
-    for size in BATCH_SIZES:
+    for size in batch_sizes:
         drawn = _draw(inputs, size, given)
         expected = dict(zip(names, map(np.asarray, predict(dict(drawn))), strict=True))
         found = dict(zip(names, _run(session, names, drawn), strict=True))
@@ -90,9 +95,22 @@ def prove(
     return tuple(batches[:2])
 
 
-def _session(runtime: Any, model: onnx.ModelProto) -> Any:
+def run(model: onnx.ModelProto, inputs: dict[str, Array]) -> dict[str, Array]:
+    """Return what a model makes of inputs, by name of the output.
+
+    Raises:
+        UnsupportedModelError: onnxruntime can't load or run it.
+        MissingDependencyError: onnxruntime is not installed.
+    """
+    names = [output.name for output in model.graph.output]
+    return dict(zip(names, _run(_session(model), names, inputs), strict=True))
+
+
+def _session(model: onnx.ModelProto) -> Any:
+    runtime = require("onnxruntime", extra="runtime", what="the proof of a conversion")
     options = runtime.SessionOptions()
     options.log_severity_level = 4  # what is wrong is raised, too
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # models are small
     try:
         return runtime.InferenceSession(
             model.SerializeToString(), options, providers=["CPUExecutionProvider"]
@@ -185,4 +203,4 @@ def _draw_one(item: Input, size: int, generator: np.random.Generator, given: Arr
         flat[row] = edge
     if item.allow_nan and len(flat) > 1:
         flat[-1, generator.integers(flat.shape[1], size=1)] = np.nan
-    return values.astype(item.dtype)
+    return np.asarray(values, dtype=item.dtype)

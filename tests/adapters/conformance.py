@@ -75,7 +75,8 @@ def _fault(case: Case, conversion: Conversion) -> str:
         if len(expected) != len(names):
             return f"wrong: {len(names)} outputs, expected {len(expected)}"
         for name, found, wanted in zip(names, session.run(None, inputs), expected, strict=True):
-            tolerance = case.tolerance or default_tolerance(wanted.dtype)
+            types = (wanted.dtype, np.asarray(found).dtype)
+            tolerance = case.tolerance or max(map(default_tolerance, types))
             difference = compare(name, np.asarray(found), wanted, tolerance)
             if difference:
                 return f"wrong: {difference.text}"
