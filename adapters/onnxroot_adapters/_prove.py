@@ -14,14 +14,19 @@ from onnxroot.adapter import Batch, Difference, Options, compare, default_tolera
 from onnxroot.errors import FormatError, UnsupportedModelError
 from onnxroot_adapters._require import require
 
-__all__ = ["Input", "Predict", "prove"]
+__all__ = ["BATCH_SIZES", "Draw", "Input", "Predict", "prove"]
 
 Array = npt.NDArray[Any]
 
 Predict = Callable[[dict[str, Array]], Sequence[Array]]
 """The source framework: inputs by name in the ONNX model -> outputs in the ONNX model's order."""
 
+Draw = Callable[[int], dict[str, Array]]
+"""Inputs by name in the ONNX model, for a size of the batch."""
+
 BATCH_SIZES = (1, 5, 64)
+"""Sizes that are tried, where the batch may vary."""
+
 _SEED = 20261125
 
 
@@ -47,7 +52,11 @@ class Input:
 
 
 def prove(
-    model: onnx.ModelProto, inputs: Sequence[Input], predict: Predict, options: Options
+    model: onnx.ModelProto,
+    inputs: Sequence[Input],
+    predict: Predict,
+    options: Options,
+    draw: Draw | None = None,
 ) -> tuple[Batch, ...]:
     """Compare a model with the framework it is from.
 
@@ -56,6 +65,7 @@ def prove(
         inputs: Its inputs.
         predict: What the framework makes of them.
         options: `check`, `tolerance` and `samples` count.
+        draw: Draws the inputs instead, from `samples` too; for adapters that know them better.
 
     Returns:
         The smaller batches that were tried, for others to try again; none without `check`.
@@ -70,10 +80,10 @@ def prove(
     runtime = require("onnxruntime", extra="runtime", what="the proof of a conversion")
     session = _session(runtime, model)
     names = [output.name for output in model.graph.output]
-    given = _given(options, inputs)
+    given = _given(options, inputs) if draw is None else {}
     batches = []
     for size in BATCH_SIZES:
-        drawn = _draw(inputs, size, given)
+        drawn = _draw(inputs, size, given) if draw is None else draw(size)
         expected = dict(zip(names, map(np.asarray, predict(dict(drawn))), strict=True))
         found = dict(zip(names, _run(session, names, drawn), strict=True))
         tolerance = {
