@@ -57,6 +57,7 @@ def prove(
     predict: Predict,
     options: Options,
     draw: Draw | None = None,
+    sizes: Sequence[int] = BATCH_SIZES,
 ) -> tuple[Batch, ...]:
     """Compare a model with the framework it is from.
 
@@ -66,6 +67,7 @@ def prove(
         predict: What the framework makes of them.
         options: `check`, `tolerance` and `samples` count.
         draw: Draws the inputs instead, from `samples` too; for adapters that know them better.
+        sizes: Of the batches to try; what `draw` is given.
 
     Returns:
         The smaller batches that were tried, for others to try again; none without `check`.
@@ -82,7 +84,7 @@ def prove(
     names = [output.name for output in model.graph.output]
     given = _given(options, inputs) if draw is None else {}
     batches = []
-    for size in BATCH_SIZES:
+    for size in sizes:
         drawn = _draw(inputs, size, given) if draw is None else draw(size)
         expected = dict(zip(names, map(np.asarray, predict(dict(drawn))), strict=True))
         found = dict(zip(names, _run(session, names, drawn), strict=True))
@@ -95,7 +97,7 @@ def prove(
             if (difference := compare(name, found[name], expected[name], tolerance[name]))
         ]
         if differences:
-            raise _refusal(differences, size)
+            raise _refusal(differences)
         batches.append(Batch(inputs=drawn, outputs=expected, tolerance=tolerance))
     return tuple(batches[:2])
 
@@ -134,10 +136,10 @@ def _tolerance(options: Options, expected: Array, found: Array) -> float:
     return max(default_tolerance(expected.dtype), default_tolerance(found.dtype))
 
 
-def _refusal(differences: list[Difference], size: int) -> UnsupportedModelError:
+def _refusal(differences: list[Difference]) -> UnsupportedModelError:
     texts = "; ".join(difference.text for difference in differences)
     return UnsupportedModelError(
-        f"the exporter made another model of it: of a batch of {size}, {texts}; it is not stored: "
+        f"the exporter made another model of it: {texts}; it is not stored: "
         "change the model so that it can be exported, or accept the difference with a larger "
         "tolerance (--tolerance)"
     )

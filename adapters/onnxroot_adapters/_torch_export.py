@@ -8,7 +8,7 @@ import logging
 import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,9 +16,9 @@ import numpy as np
 import onnx
 
 from onnxroot.adapter import Conversion, Options
-from onnxroot.errors import OnnxRootError, UnsupportedModelError
+from onnxroot.errors import UnsupportedModelError
 from onnxroot_adapters._conclude import conclude
-from onnxroot_adapters._prove import Input
+from onnxroot_adapters._prove import BATCH_SIZES, Input
 from onnxroot_adapters._torch_inputs import (
     Array,
     Call,
@@ -35,6 +35,10 @@ _PREFIX = "module."  # what `_flat` puts in front of the names of weights
 _LOUD = ("torch", "onnxscript", "onnx_ir")
 
 
+_N_ROWS = 70
+"""How many rows are compared, where the batch is fixed: as many as where it varies."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Exported:
     """What an exporter made of a module.
@@ -48,6 +52,9 @@ class _Exported:
     model: onnx.ModelProto
     shapes: tuple[tuple[Dim, ...], ...]
     batch: str | None
+
+
+_Export = Callable[[Mapping[str, Sequence[int]]], _Exported]
 
 
 def export_module(
@@ -73,11 +80,15 @@ def export_module(
         call, names = _tried(module, call, options)
         flat = _flat(module, call)
 
-        def export(axes: Mapping[str, Sequence[int]]) -> _Exported:
+        def plain(axes: Mapping[str, Sequence[int]]) -> _Exported:
             return _dynamo(flat, call, names, axes, options)
 
+        def decomposed(axes: Mapping[str, Sequence[int]]) -> _Exported:
+            return _dynamo(flat, call, names, axes, options, decompose=True)
+
         exporter = {"exporter": "torch.onnx.export (dynamo=True)"}
-        return _first_proven(export, flat, call, options, rows, {**provenance, **exporter})
+        ways = (plain, decomposed)
+        return _first_proven(ways, flat, call, options, rows, {**provenance, **exporter})
 
 
 def export_script(
@@ -99,7 +110,7 @@ def export_script(
             return tuple(tensor for _, tensor in named_tensors(module(*args, **kwargs), ""))
 
         exporter = {"exporter": "torch.onnx.export (dynamo=False)"}
-        return _first_proven(export, flat, call, options, rows, {**provenance, **exporter})
+        return _first_proven((export,), flat, call, options, rows, {**provenance, **exporter})
 
 
 def export_program(
@@ -117,9 +128,8 @@ def export_program(
             shapes = _program_shapes(program, call)
             model = _to_onnx(program, call, names, options)
             batch = next((s[0] for s in shapes if s and isinstance(s[0], str)), None)
-            exported = _Exported(
-                model=_named_sizes(model, shapes, batch), shapes=shapes, batch=batch
-            )
+            model = _named_sizes(model, shapes, batch)
+            exported = _Exported(model=model, shapes=shapes, batch=batch)
             exporter = {"exporter": "torch.onnx.export (dynamo=True)"}
             return _proven(
                 exported, _flat(module, call), call, options, rows, {**provenance, **exporter}
@@ -129,26 +139,42 @@ def export_program(
 # --- attempts ------------------------------------------------------------------------------------
 
 
+class _Untraceable(UnsupportedModelError):
+    """The module can't be traced, in whatever form."""
+
+
 def _first_proven(
-    export: Callable[[Mapping[str, Sequence[int]]], _Exported],
+    exports: Sequence[_Export],
     run: Callable[..., Sequence[Any]],
     call: Call,
     options: Options,
     rows: Mapping[str, Array],
     provenance: Mapping[str, str],
 ) -> Conversion:
-    """Export with all axes that may vary; if that fails, with a fixed batch."""
+    """Export in one way after the other: with all axes that may vary, then with a fixed batch.
+
+    Raises:
+        UnsupportedModelError: What the first way came to, if none is proven.
+    """
     dynamic = _axes(call, options)
-    try:
-        return _proven(export(dynamic), run, call, options, rows, provenance)
-    except OnnxRootError as error:
-        fixed = {name: tuple(axes) for name, axes in options.dynamic.items() if axes}
-        if not isinstance(error, UnsupportedModelError) or fixed == dynamic:
-            raise
+    fixed = {name: tuple(axes) for name, axes in options.dynamic.items() if axes}
+    ways = [(export, dynamic) for export in exports]
+    if fixed != dynamic:
+        ways.append((exports[0], fixed))
+    first: UnsupportedModelError | None = None
+    untraceable = None
+    for export, axes in ways:
+        if axes is untraceable:
+            continue
         try:
-            return _proven(export(fixed), run, call, options, rows, provenance)
-        except UnsupportedModelError:
-            raise error from error.__cause__
+            return _proven(export(axes), run, call, options, rows, provenance)
+        except _Untraceable as error:
+            untraceable = axes
+            first = first or UnsupportedModelError(*error.args).with_traceback(error.__traceback__)
+            first.__cause__ = first.__cause__ or error.__cause__
+        except UnsupportedModelError as error:
+            first = first or error
+    raise first or UnsupportedModelError("there is no way to export it")
 
 
 def _axes(call: Call, options: Options) -> dict[str, tuple[int, ...]]:
@@ -206,12 +232,15 @@ def _proven(
         )
         for name, tensor, shape in zip(call.names, call.tensors, exported.shapes, strict=True)
     ]
-    batch = f"fixed at {_batch_size(call)}" if exported.batch is None else "any"
+    size = max(1, _batch_size(call))
+    batch = f"fixed at {size}" if exported.batch is None else "any"
+    sizes = range(max(3, _N_ROWS // size)) if exported.batch is None else BATCH_SIZES
     conversion = conclude(
         exported.model,
         inputs=inputs,
         predict=drawer.predict,
         draw=drawer.draw,
+        sizes=sizes,
         options=options,
         provenance={**provenance, "batch": batch},
     )
@@ -228,7 +257,13 @@ def _proven(
 
 
 def _dynamo(
-    flat: Any, call: Call, names: list[str], axes: Mapping[str, Sequence[int]], options: Options
+    flat: Any,
+    call: Call,
+    names: list[str],
+    axes: Mapping[str, Sequence[int]],
+    options: Options,
+    *,
+    decompose: bool = False,
 ) -> _Exported:
     import torch  # noqa: PLC0415
 
@@ -237,7 +272,9 @@ def _dynamo(
     try:
         program = torch.export.export(flat, call.tensors, dynamic_shapes=(shapes,), strict=False)
     except Exception as error:
-        raise _refusal(error) from error
+        raise _Untraceable(*_refusal(error).args) from error
+    if decompose:
+        program = _decomposed(program)
     found = _program_shapes(program, call)
     for name, shape in zip(call.names, found, strict=True):
         for axis in options.dynamic.get(name, ()):
@@ -303,6 +340,34 @@ def _to_onnx(program: Any, call: Call, names: list[str], options: Options) -> on
             f"{', '.join(call.names)}: leave out inputs that the module does not use"
         )
     return _without_prefix(model)
+
+
+def _decomposed(program: Any) -> Any:
+    """Express a program by core operators, which the exporter may know where it fails otherwise.
+
+    Raises:
+        UnsupportedModelError: It can't be.
+    """
+    import torch  # noqa: PLC0415
+
+    def mean(  # noqa: PLR0913  (its schema)
+        base: Any, dim: int, index: Any, values: Any, reduce: str, *, include_self: bool = True
+    ) -> Any:
+        """ONNX's ScatterElements has no mean, and the exporter overwrites instead (2.13)."""
+        if reduce != "mean":
+            return NotImplemented
+        start = base if include_self else torch.zeros_like(base)
+        count = torch.ones_like(base) if include_self else torch.zeros_like(base)
+        total = start.scatter_add(dim, index, values)
+        count = count.scatter_add(dim, index, torch.ones_like(values))
+        return torch.where(count > 0, total / count.clamp(min=1), base)
+
+    table = torch.export.default_decompositions()
+    table[torch.ops.aten.scatter_reduce.two] = mean
+    try:
+        return program.run_decompositions(table)
+    except Exception as error:
+        raise _refusal(error) from error
 
 
 def _torchscript(
@@ -526,7 +591,11 @@ def _quiet() -> Iterator[None]:
     for handler in handlers:
         handler.addFilter(drop)
     try:
-        with warnings.catch_warnings():
+        with (
+            warnings.catch_warnings(),
+            redirect_stdout(io.StringIO()),
+            redirect_stderr(io.StringIO()),
+        ):
             warnings.simplefilter("ignore")
             yield
     finally:

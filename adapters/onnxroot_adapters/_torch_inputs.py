@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 
 from onnxroot.errors import UnsupportedModelError
-from onnxroot_adapters._prove import BATCH_SIZES
 
 __all__ = ["Call", "Dim", "Drawer", "bind", "named_tensors", "output_names", "to_array"]
 
@@ -175,6 +174,7 @@ class Drawer:
         run: The module: tensors to tensors.
         rows: The user's own samples, by input; empty if there are none.
         tried: Values of each size that may vary, in the batches drawn so far.
+        n_drawn: How many batches that were.
     """
 
     call: Call
@@ -183,6 +183,7 @@ class Drawer:
     run: Callable[[Sequence[Any]], Sequence[Any]]
     rows: Mapping[str, Array] = field(default_factory=dict)
     tried: dict[str, set[int]] = field(default_factory=dict)
+    n_drawn: int = 0
 
     def hints(self) -> dict[str, int]:
         """Return the sizes of the typical inputs."""
@@ -194,7 +195,7 @@ class Drawer:
         return found
 
     def draw(self, size: int) -> dict[str, Array]:
-        """Return inputs by name; the same for the same size.
+        """Return inputs by name; if the batch is fixed, for any number.
 
         Raises:
             UnsupportedModelError: The module accepts none that were tried.
@@ -202,7 +203,7 @@ class Drawer:
         second: tuple[dict[str, Array], dict[str, int]] | None = None
         fault: Exception | None = None
         for sizes in self._sizes(size):
-            for spread in (size != BATCH_SIZES[0], size == BATCH_SIZES[0]):
+            for spread in (bool(self.n_drawn), not self.n_drawn):
                 inputs = self._inputs(sizes, size, spread=spread)
                 try:
                     outputs = self.predict(inputs)
@@ -229,6 +230,7 @@ class Drawer:
         return [to_array(value) for value in self.run(tensors)]
 
     def _note(self, inputs: dict[str, Array], sizes: dict[str, int]) -> dict[str, Array]:
+        self.n_drawn += 1
         for name, value in sizes.items():
             self.tried.setdefault(name, set()).add(value)
         return inputs
@@ -238,10 +240,10 @@ class Drawer:
         hints = self.hints()
         others = {name: hint for name, hint in hints.items() if name != self.batch}
         batch = {} if self.batch is None else {self.batch: size}
-        place = BATCH_SIZES.index(size)
-        if place:
-            yield {n: h + 1 if place == 1 else 2 * h for n, h in others.items()} | batch
-            yield {n: max(1, h - 1 if place == 1 else h // 2) for n, h in others.items()} | batch
+        if self.n_drawn and others:
+            once = self.n_drawn == 1
+            yield {name: hint + 1 if once else 2 * hint for name, hint in others.items()} | batch
+            yield {name: hint - 1 if once else hint // 2 for name, hint in others.items()} | batch
         yield others | batch
         yield hints
 
