@@ -10,7 +10,7 @@ from onnx import ModelProto
 
 from onnxroot.adapter import Conversion, Options
 from onnxroot_adapters._normalise import normalise
-from onnxroot_adapters._prove import BATCH_SIZES, Draw, Input, Predict, prove
+from onnxroot_adapters._prove import Input, Predict, prove
 
 __all__ = ["conclude", "digest_of"]
 
@@ -22,8 +22,6 @@ def conclude(
     predict: Predict,
     options: Options,
     provenance: Mapping[str, str],
-    draw: Draw | None = None,
-    sizes: Sequence[int] = BATCH_SIZES,
     graph_name: str = "main",
     rename: bool = False,
 ) -> Conversion:
@@ -35,8 +33,6 @@ def conclude(
         predict: What the framework makes of that.
         options: What the user says about it.
         provenance: Framework, exporter and source, see `onnxroot.adapter.Conversion`.
-        draw: See `prove`.
-        sizes: See `prove`.
         graph_name: See `normalise`.
         rename: See `normalise`.
 
@@ -51,7 +47,7 @@ def conclude(
         rename=rename,
         keep_debug_info=options.keep_debug_info,
     )
-    batches = prove(normal, inputs, predict, options, draw, sizes)
+    batches = prove(normal, inputs, predict, options)
     return Conversion(model=normal, provenance=dict(provenance), batches=batches)
 
 

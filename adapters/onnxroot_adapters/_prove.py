@@ -25,8 +25,6 @@ Draw = Callable[[int], dict[str, Array]]
 """Inputs by name in the ONNX model, for a size of the batch."""
 
 BATCH_SIZES = (1, 5, 64)
-"""Sizes that are tried, where the batch may vary."""
-
 _SEED = 20261125
 
 
@@ -56,8 +54,9 @@ def prove(
     inputs: Sequence[Input],
     predict: Predict,
     options: Options,
+    *,
+    batch_sizes: Sequence[int] = BATCH_SIZES,
     draw: Draw | None = None,
-    sizes: Sequence[int] = BATCH_SIZES,
 ) -> tuple[Batch, ...]:
     """Compare a model with the framework it is from.
 
@@ -66,8 +65,8 @@ def prove(
         inputs: Its inputs.
         predict: What the framework makes of them.
         options: `check`, `tolerance` and `samples` count.
-        draw: Draws the inputs instead, from `samples` too; for adapters that know them better.
-        sizes: Of the batches to try; what `draw` is given.
+        batch_sizes: How many rows to compare at a time.
+        draw: Draws the inputs instead, samples too; for adapters that know the model better.
 
     Returns:
         The smaller batches that were tried, for others to try again; none without `check`.
@@ -84,7 +83,7 @@ def prove(
     names = [output.name for output in model.graph.output]
     given = _given(options, inputs) if draw is None else {}
     batches = []
-    for size in sizes:
+    for size in batch_sizes:
         drawn = _draw(inputs, size, given) if draw is None else draw(size)
         expected = dict(zip(names, map(np.asarray, predict(dict(drawn))), strict=True))
         found = dict(zip(names, _run(session, names, drawn), strict=True))
@@ -197,5 +196,5 @@ def _draw_one(item: Input, size: int, generator: np.random.Generator, given: Arr
         flat[row] = edge
     if item.allow_nan and len(flat) > 1:
         flat[-1, generator.integers(flat.shape[1], size=1)] = np.nan
-    drawn = values.astype(item.dtype)
-    return drawn
+    typed: Array = values.astype(item.dtype)
+    return typed

@@ -17,8 +17,8 @@ import onnx
 
 from onnxroot.adapter import Conversion, Options
 from onnxroot.errors import UnsupportedModelError
-from onnxroot_adapters._conclude import conclude
-from onnxroot_adapters._prove import BATCH_SIZES, Input
+from onnxroot_adapters._normalise import normalise
+from onnxroot_adapters._prove import BATCH_SIZES, prove
 from onnxroot_adapters._torch_inputs import (
     Array,
     Call,
@@ -76,9 +76,9 @@ def export_module(
     Raises:
         UnsupportedModelError: It can't be exported, or the ONNX model is not the same.
     """
-    with as_for_inference(module) as module, _quiet():
-        call, names = _tried(module, call, options)
-        flat = _flat(module, call)
+    with as_for_inference(module) as ready, _quiet():
+        call, names = _tried(ready, call, options)
+        flat = _flat(ready, call)
 
         def plain(axes: Mapping[str, Sequence[int]]) -> _Exported:
             return _dynamo(flat, call, names, axes, options)
@@ -99,15 +99,15 @@ def export_script(
     rows: Mapping[str, Array],
 ) -> Conversion:
     """Export a TorchScript module, which only torch's older exporter takes; see `export_module`."""
-    with as_for_inference(module) as module, _quiet():
-        call, names = _tried(module, call, options)
+    with as_for_inference(module) as ready, _quiet():
+        call, names = _tried(ready, call, options)
 
         def export(axes: Mapping[str, Sequence[int]]) -> _Exported:
-            return _torchscript(module, call, names, axes, options)
+            return _torchscript(ready, call, names, axes, options)
 
         def flat(*tensors: Any) -> tuple[Any, ...]:
             args, kwargs = call.arguments(tensors)
-            return tuple(tensor for _, tensor in named_tensors(module(*args, **kwargs), ""))
+            return tuple(tensor for _, tensor in named_tensors(ready(*args, **kwargs), ""))
 
         exporter = {"exporter": "torch.onnx.export (dynamo=False)"}
         return _first_proven((export,), flat, call, options, rows, {**provenance, **exporter})
@@ -139,7 +139,7 @@ def export_program(
 # --- attempts ------------------------------------------------------------------------------------
 
 
-class _Untraceable(UnsupportedModelError):
+class _UntraceableError(UnsupportedModelError):
     """The module can't be traced, in whatever form."""
 
 
@@ -161,20 +161,46 @@ def _first_proven(
     ways = [(export, dynamic) for export in exports]
     if fixed != dynamic:
         ways.append((exports[0], fixed))
-    first: UnsupportedModelError | None = None
-    untraceable = None
+    faults: list[UnsupportedModelError] = []
+    untraceable: list[Mapping[str, Sequence[int]]] = []
     for export, axes in ways:
-        if axes is untraceable:
+        if axes in untraceable:
             continue
         try:
-            return _proven(export(axes), run, call, options, rows, provenance)
-        except _Untraceable as error:
-            untraceable = axes
-            first = first or UnsupportedModelError(*error.args).with_traceback(error.__traceback__)
-            first.__cause__ = first.__cause__ or error.__cause__
+            exported = export(axes)
         except UnsupportedModelError as error:
-            first = first or error
-    raise first or UnsupportedModelError("there is no way to export it")
+            faults.append(error)
+            if isinstance(error, _UntraceableError):
+                untraceable.append(axes)
+            continue
+        for candidate in (*_relaxed(exported, run, call), exported):
+            try:
+                return _proven(candidate, run, call, options, rows, provenance)
+            except UnsupportedModelError as error:  # noqa: PERF203  (few, and slow)
+                faults.append(error)
+    raise UnsupportedModelError(*faults[0].args) from (faults[0].__cause__ or faults[0])
+
+
+def _relaxed(
+    exported: _Exported, run: Callable[..., Sequence[Any]], call: Call
+) -> Iterator[_Exported]:
+    """Let the batch vary where the exporter fixed it; whether it can is for the proof to say."""
+    size = _batch_size(call)
+    if exported.batch is not None or size < 1:
+        return
+    shapes = tuple(
+        ("batch", *shape[1:]) if shape and shape[0] == size else shape for shape in exported.shapes
+    )
+    model = onnx.ModelProto()
+    model.CopyFrom(exported.model)
+    del model.graph.value_info[:]
+    for value, shape in zip(model.graph.input, shapes, strict=True):
+        if shape and shape[0] == "batch":
+            value.type.tensor_type.shape.dim[0].dim_param = "batch"
+    for value, tensor in zip(model.graph.output, run(*call.tensors), strict=True):
+        if tensor.ndim and tensor.shape[0] == size:
+            value.type.tensor_type.shape.dim[0].dim_param = "batch"
+    yield _Exported(model=model, shapes=shapes, batch="batch")
 
 
 def _axes(call: Call, options: Options) -> dict[str, tuple[int, ...]]:
@@ -216,7 +242,7 @@ def _proven(
     rows: Mapping[str, Array],
     provenance: Mapping[str, str],
 ) -> Conversion:
-    """Conclude what was exported, and check that what may vary has varied in the proof."""
+    """Normalise and prove what was exported, and check that what may vary has varied in the proof."""
     drawer = Drawer(
         call=call,
         shapes=exported.shapes,
@@ -224,33 +250,18 @@ def _proven(
         run=lambda tensors: run(*tensors),
         rows=rows,
     )
-    inputs = [
-        Input(
-            name=name,
-            dtype=to_array(tensor).dtype,
-            shape=tuple(dim if isinstance(dim, int) else None for dim in shape),
-        )
-        for name, tensor, shape in zip(call.names, call.tensors, exported.shapes, strict=True)
-    ]
     size = max(1, _batch_size(call))
     batch = f"fixed at {size}" if exported.batch is None else "any"
     sizes = range(max(3, _N_ROWS // size)) if exported.batch is None else BATCH_SIZES
-    conversion = conclude(
-        exported.model,
-        inputs=inputs,
-        predict=drawer.predict,
-        draw=drawer.draw,
-        sizes=sizes,
-        options=options,
-        provenance={**provenance, "batch": batch},
-    )
+    normal = normalise(exported.model, graph_name="main", keep_debug_info=options.keep_debug_info)
+    batches = prove(normal, (), drawer.predict, options, batch_sizes=sizes, draw=drawer.draw)
     stuck = [name for name, sizes in drawer.tried.items() if len(sizes) < 2]
     if stuck and options.check:
         raise UnsupportedModelError(
             f"the size {', '.join(stuck)} should vary, but the module accepts one value only: "
             "give samples of several sizes, or don't ask for it"
         )
-    return conversion
+    return Conversion(model=normal, provenance={**provenance, "batch": batch}, batches=batches)
 
 
 # --- the exporters -------------------------------------------------------------------------------
@@ -272,7 +283,7 @@ def _dynamo(
     try:
         program = torch.export.export(flat, call.tensors, dynamic_shapes=(shapes,), strict=False)
     except Exception as error:
-        raise _Untraceable(*_refusal(error).args) from error
+        raise _UntraceableError(*_refusal(error).args) from error
     if decompose:
         program = _decomposed(program)
     found = _program_shapes(program, call)
@@ -350,7 +361,7 @@ def _decomposed(program: Any) -> Any:
     """
     import torch  # noqa: PLC0415
 
-    def mean(  # noqa: PLR0913  (its schema)
+    def mean(
         base: Any, dim: int, index: Any, values: Any, reduce: str, *, include_self: bool = True
     ) -> Any:
         """ONNX's ScatterElements has no mean, and the exporter overwrites instead (2.13)."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import pickle  # noqa: S403  (opened with the user's word alone)
+import pickle
 import re
 import struct
 import sys
@@ -195,22 +195,20 @@ def _open_pickle(path: Path, options: Options) -> Any:
     """Open what ``torch.save`` or ``pickle.dump`` wrote: as weights if they are, then more."""
     import torch  # noqa: PLC0415
 
-    fault: Exception | None = None
-    for allowed in ([], _layers()):
+    try:
         try:
-            with torch.serialization.safe_globals(allowed):
+            found = torch.load(path, map_location="cpu", weights_only=True)
+        except Exception:  # noqa: BLE001  (torch raises of all kinds)
+            with torch.serialization.safe_globals(_layers()):
                 found = torch.load(path, map_location="cpu", weights_only=True)
-            return _module_in(found, options)
-        except OnnxRootError:
-            raise
-        except Exception as error:  # noqa: BLE001  (told below, or opened with the user's word)
-            fault = error
-    if not options.allow_pickle:
-        raise UnsupportedModelError(
-            f"{NOT_ALLOWED}, or save the weights alone (torch.save(module.state_dict(), ...)) and "
-            f"give the function that makes the module ({_MODULE})"
-        ) from fault
-    return _module_in(_unpickled(path), options)
+    except Exception as error:
+        if not options.allow_pickle:
+            raise UnsupportedModelError(
+                f"{NOT_ALLOWED}, or save the weights alone (torch.save(module.state_dict(), ...)) "
+                f"and give the function that makes the module ({_MODULE})"
+            ) from error
+        found = _unpickled(path)
+    return _module_in(found, options)
 
 
 def _unpickled(path: Path) -> Any:
