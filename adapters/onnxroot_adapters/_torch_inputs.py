@@ -78,6 +78,11 @@ class Call:
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
 
+    @property
+    def batch_size(self) -> int:
+        """The first dimension of the first tensor that has one; 0 if none has."""
+        return next((int(tensor.shape[0]) for tensor in self.tensors if tensor.ndim), 0)
+
     def arguments(self, tensors: Sequence[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the arguments with other tensors in place."""
         rest = iter(tensors)

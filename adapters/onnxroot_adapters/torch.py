@@ -15,13 +15,9 @@ import numpy as np
 from onnxroot.adapter import Conversion, Options
 from onnxroot.errors import FormatError, UnsupportedModelError
 from onnxroot_adapters._require import require, version_of
-from onnxroot_adapters._torch_export import (
-    as_for_inference,
-    export_module,
-    export_program,
-    export_script,
-)
+from onnxroot_adapters._torch_export import export_module, export_program, export_script
 from onnxroot_adapters._torch_files import describe, open_file, provenance_of
+from onnxroot_adapters._torch_inference import as_for_inference
 from onnxroot_adapters._torch_inputs import Array, Call, bind
 
 if TYPE_CHECKING:
