@@ -111,8 +111,10 @@ def open_file(path: Path, options: Options) -> Any:
         FormatError: It is damaged.
         MissingDependencyError: A package is not installed.
     """
-    what = describe(path) or ""
+    what = describe(path)
     with _named(path):
+        if what is None:
+            raise FormatError("is not a file that PyTorch writes, or damaged")
         if what == _COMPILED:
             raise UnsupportedModelError(
                 f"is {_COMPILED}: that is machine code, which has no way to ONNX; export the "

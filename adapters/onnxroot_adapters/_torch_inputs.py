@@ -107,8 +107,12 @@ def bind(module: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Call:
         raise UnsupportedModelError(
             f"the module's forward does not take these example inputs: {error}"
         ) from error
-    except ValueError:  # no signature
-        named = [(f"input_{i}", value) for i, value in enumerate(args)]
+    except ValueError:  # TorchScript's have a schema instead
+        names = [argument.name for argument in module.forward.schema.arguments[1:]]
+        named = [*zip(names, args, strict=False), *kwargs.items()]
+        while len(args) < len(names) and names[len(args)] in kwargs:
+            args = (*args, kwargs[names[len(args)]])
+        kwargs = {name: value for name, value in kwargs.items() if name not in names[: len(args)]}
     else:
         named = []
         for name, value in bound.arguments.items():
