@@ -30,7 +30,7 @@ _TARGET = re.compile(
     r"|not_|getitem|lshift|rshift|index)"
     r"|math\.(ceil|floor|trunc|sqrt|log2|pow|round)|torch\.sym_\w+|torch\._sym_\w+"
 )
-_SYMBOL = re.compile(r"'[a-z]{1,2}\d+'")
+_SYMBOL = re.compile(r"'[a-z]{1,3}\d+'")
 _EXPRESSION = re.compile(r"[\w\s.,()+\-*/%=<>&|~]*")
 _WORDS = frozenset(
     "Symbol Integer Rational Float Add Mul Pow Mod Max Min Eq Ne Lt Le Gt Ge And Or Not Equality "
@@ -134,7 +134,7 @@ def _allowed(text: str, key: str) -> bool:
         bare = _SYMBOL.sub("", text)
         words = re.findall(r"[A-Za-z_]\w*", bare)
         return bool(_EXPRESSION.fullmatch(bare)) and _WORDS.issuperset(
-            word for word in words if not re.fullmatch(r"[a-z]{1,2}\d+|e\d*", word)
+            word for word in words if not re.fullmatch(r"[a-z]{1,3}\d+|e\d*", word)
         )
     if key in ("in_spec", "out_spec"):
         return _allowed_spec(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import onnx
@@ -13,10 +14,10 @@ from onnxroot_adapters._normalise import normalise
 from onnxroot_adapters._prove import BATCH_SIZES, prove
 from onnxroot_adapters._torch_exporters import (
     Exported,
+    converted_script,
+    decomposed,
     dynamo,
-    named_sizes,
-    program_shapes,
-    to_onnx,
+    exported,
     torchscript,
 )
 from onnxroot_adapters._torch_inference import as_for_inference, flattened, quiet, tried
@@ -29,6 +30,7 @@ _N_ROWS = 70
 """How many rows are compared, where the batch is fixed: as many as where it varies."""
 
 _Export = Callable[[Mapping[str, Sequence[int]]], Exported]
+_Way = tuple[str, _Export]
 
 
 def export_module(
@@ -53,16 +55,8 @@ def export_module(
     with as_for_inference(module) as ready, quiet():
         call, names = tried(ready, call, options)
         flat = flattened(ready, call)
-
-        def plain(axes: Mapping[str, Sequence[int]]) -> Exported:
-            return dynamo(flat, call, names, axes, options)
-
-        def decomposed(axes: Mapping[str, Sequence[int]]) -> Exported:
-            return dynamo(flat, call, names, axes, options, decompose=True)
-
-        exporter = {"exporter": "torch.onnx.export (dynamo=True)"}
-        ways = (plain, decomposed)
-        return _first_proven(ways, flat, call, options, rows, {**provenance, **exporter})
+        ways = _ways(lambda: flat, call, names, options)
+        return _first_proven(ways, flat, call, options, rows, provenance)
 
 
 def export_script(
@@ -72,19 +66,23 @@ def export_script(
     provenance: Mapping[str, str],
     rows: Mapping[str, Array],
 ) -> Conversion:
-    """Export a TorchScript module, which only torch's older exporter takes; see `export_module`."""
+    """Export a TorchScript module: by torch's older exporter, or converted; see `export_module`."""
     with as_for_inference(module) as ready, quiet():
         call, names = tried(ready, call, options)
 
-        def export(axes: Mapping[str, Sequence[int]]) -> Exported:
+        def older(axes: Mapping[str, Sequence[int]]) -> Exported:
             return torchscript(ready, call, names, axes, options)
 
-        def flat(*tensors: Any) -> tuple[Any, ...]:
+        def run(*tensors: Any) -> tuple[Any, ...]:
             args, kwargs = call.arguments(tensors)
             return tuple(tensor for _, tensor in named_tensors(ready(*args, **kwargs), ""))
 
-        exporter = {"exporter": "torch.onnx.export (dynamo=False)"}
-        return _first_proven((export,), flat, call, options, rows, {**provenance, **exporter})
+        @cache
+        def converted() -> Any:
+            return flattened(converted_script(ready, call), call)
+
+        ways = [("dynamo=False", older), *_ways(converted, call, names, options)]
+        return _first_proven(ways, run, call, options, rows, provenance)
 
 
 def export_program(
@@ -99,70 +97,89 @@ def export_program(
         module = program.module(check_guards=False)
         with as_for_inference(module, switch=False):
             call, names = tried(module, call, options)
-            shapes = program_shapes(program, call)
-            model = to_onnx(program, call, names, options)
-            batch = next((s[0] for s in shapes if s and isinstance(s[0], str)), None)
-            model = named_sizes(model, shapes, batch)
-            exported = Exported(model=model, shapes=shapes, batch=batch)
-            exporter = {"exporter": "torch.onnx.export (dynamo=True)"}
-            return _proven(
-                exported, flattened(module, call), call, options, rows, {**provenance, **exporter}
-            )
+            ways: list[_Way] = [
+                ("dynamo=True", lambda _: exported(program, call, names, options)),
+                ("dynamo=True", lambda _: exported(decomposed(program), call, names, options)),
+            ]
+            run = flattened(module, call)
+            return _first_proven(ways, run, call, options, rows, provenance, given=True)
+
+
+def _ways(flat: Callable[[], Any], call: Call, names: list[str], options: Options) -> list[_Way]:
+    """Return how a module can be exported: as it is, and expressed by core operators."""
+
+    def plain(axes: Mapping[str, Sequence[int]]) -> Exported:
+        return dynamo(flat(), call, names, axes, options)
+
+    def core(axes: Mapping[str, Sequence[int]]) -> Exported:
+        return dynamo(flat(), call, names, axes, options, decompose=True)
+
+    return [("dynamo=True", plain), ("dynamo=True", core)]
 
 
 # --- attempts ------------------------------------------------------------------------------------
 
 
 def _first_proven(
-    exports: Sequence[_Export],
+    ways: Sequence[_Way],
     run: Callable[..., Sequence[Any]],
     call: Call,
     options: Options,
     rows: Mapping[str, Array],
     provenance: Mapping[str, str],
+    *,
+    given: bool = False,
 ) -> Conversion:
     """Export in one way after the other: with all axes that may vary, then with a fixed batch.
+
+    Args:
+        ways: How, with what provenance says of it.
+        run: The module.
+        call: Typical inputs.
+        options: What the user says.
+        rows: The user's samples, by input.
+        provenance: What is known about the source.
+        given: The source says itself what may vary.
 
     Raises:
         UnsupportedModelError: What the first way came to, if none is proven.
     """
-    dynamic = _axes(call, options)
+    dynamic = {} if given else _axes(call, options)
     fixed = {name: tuple(axes) for name, axes in options.dynamic.items() if axes}
-    ways = [(export, dynamic) for export in exports]
-    if fixed != dynamic:
-        ways.append((exports[0], fixed))
+    attempts = [(*way, dynamic) for way in ways]
+    if not given and fixed != dynamic:
+        attempts.append((*ways[0], fixed))
     faults: list[UnsupportedModelError] = []
     untraceable: list[Mapping[str, Sequence[int]]] = []
-    for export, axes in ways:
+    for how, export, axes in attempts:
         if axes in untraceable:
             continue
         try:
-            exported = export(axes)
+            made = export(axes)
         except UnsupportedModelError as error:
             faults.append(error)
             if isinstance(error, UntraceableError):
                 untraceable.append(axes)
             continue
-        for candidate in (*_relaxed(exported, run, call), exported):
+        told = {**provenance, "exporter": f"torch.onnx.export, {how}"}
+        for candidate in (*(() if given else _relaxed(made, run, call)), made):
             try:
-                return _proven(candidate, run, call, options, rows, provenance)
+                return _proven(candidate, run, call, options, rows, told, given=given)
             except UnsupportedModelError as error:  # noqa: PERF203  (few, and slow)
                 faults.append(error)
     raise UnsupportedModelError(*faults[0].args) from (faults[0].__cause__ or faults[0])
 
 
-def _relaxed(
-    exported: Exported, run: Callable[..., Sequence[Any]], call: Call
-) -> Iterator[Exported]:
+def _relaxed(made: Exported, run: Callable[..., Sequence[Any]], call: Call) -> Iterator[Exported]:
     """Let the batch vary where the exporter fixed it; whether it can is for the proof to say."""
     size = call.batch_size
-    if exported.batch is not None or size < 1:
+    if made.batch is not None or size < 1:
         return
     shapes = tuple(
-        ("batch", *shape[1:]) if shape and shape[0] == size else shape for shape in exported.shapes
+        ("batch", *shape[1:]) if shape and shape[0] == size else shape for shape in made.shapes
     )
     model = onnx.ModelProto()
-    model.CopyFrom(exported.model)
+    model.CopyFrom(made.model)
     del model.graph.value_info[:]
     for value, shape in zip(model.graph.input, shapes, strict=True):
         if shape and shape[0] == "batch":
@@ -200,30 +217,60 @@ def _axes(call: Call, options: Options) -> dict[str, tuple[int, ...]]:
 
 
 def _proven(
-    exported: Exported,
+    made: Exported,
     run: Callable[..., Sequence[Any]],
     call: Call,
     options: Options,
     rows: Mapping[str, Array],
     provenance: Mapping[str, str],
+    *,
+    given: bool,
 ) -> Conversion:
     """Normalise and prove what was exported; what may vary must have varied in the proof."""
     drawer = Drawer(
         call=call,
-        shapes=exported.shapes,
-        batch=exported.batch,
+        shapes=made.shapes,
+        batch=made.batch,
         run=lambda tensors: run(*tensors),
         rows=rows,
+        most=made.most if given else {},
     )
     size = max(1, call.batch_size)
-    batch = f"fixed at {size}" if exported.batch is None else "any"
-    sizes = range(max(3, _N_ROWS // size)) if exported.batch is None else BATCH_SIZES
-    normal = normalise(exported.model, graph_name="main", keep_debug_info=options.keep_debug_info)
+    sizes = range(max(3, _N_ROWS // size)) if made.batch is None else BATCH_SIZES
+    normal = normalise(made.model, graph_name="main", keep_debug_info=options.keep_debug_info)
     batches = prove(normal, (), drawer.predict, options, batch_sizes=sizes, draw=drawer.draw)
+    if options.check:
+        _check_variety(drawer)
+        if not given:  # behind what the exporter took for an end, the module may do something else
+            beyond = list(drawer.beyond(made.most))
+            prove(
+                normal,
+                (),
+                drawer.predict,
+                options,
+                batch_sizes=range(len(beyond)),
+                draw=lambda place: beyond[place],
+            )
+    batch = f"fixed at {size}" if made.batch is None else "any"
+    if made.batch in made.most:
+        batch = f"up to {made.most[made.batch]}"
+    return Conversion(model=normal, provenance={**provenance, "batch": batch}, batches=batches)
+
+
+def _check_variety(drawer: Drawer) -> None:
+    """Check that a proof was one.
+
+    Raises:
+        UnsupportedModelError: A size that may vary did not, or no output was a number.
+    """
     stuck = [name for name, sizes in drawer.tried.items() if len(sizes) < 2]
-    if stuck and options.check:
+    if stuck:
         raise UnsupportedModelError(
             f"the size {', '.join(stuck)} should vary, but the module accepts one value only: "
             "give samples of several sizes, or don't ask for it"
         )
-    return Conversion(model=normal, provenance={**provenance, "batch": batch}, batches=batches)
+    if not drawer.n_finite:
+        raise UnsupportedModelError(
+            "the module gives NaN or infinity for all inputs that were drawn for the proof: give "
+            "typical ones (--samples FILE.npz)"
+        )

@@ -5,18 +5,20 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import onnx
 
 from onnxroot.adapter import Options
 from onnxroot.errors import UnsupportedModelError
+from onnxroot_adapters._torch_inference import quiet_graphs
 from onnxroot_adapters._torch_inputs import Call, Dim, named_tensors
 from onnxroot_adapters._torch_refusals import UntraceableError, refusal
 
-__all__ = ["Exported", "dynamo", "named_sizes", "program_shapes", "to_onnx", "torchscript"]
+__all__ = ["Exported", "converted_script", "decomposed", "dynamo", "exported", "torchscript"]
 
+_MOST_SIZE = 1 << 40  # of a dimension; more is no end
 _PREFIX = "module."  # what `flattened` puts in front of the names of weights
 
 
@@ -28,11 +30,13 @@ class Exported:
         model: The ONNX model.
         shapes: Of its inputs.
         batch: Name of the batch among these; None if it is fixed.
+        most: Largest values of sizes, where the exporter found an end.
     """
 
     model: onnx.ModelProto
     shapes: tuple[tuple[Dim, ...], ...]
     batch: str | None
+    most: dict[str, int] = field(default_factory=dict)
 
 
 def dynamo(
@@ -53,24 +57,52 @@ def dynamo(
     except Exception as error:
         raise UntraceableError(*refusal(error).args) from error
     if decompose:
-        program = _decomposed(program)
-    found = program_shapes(program, call)
-    for name, shape in zip(call.names, found, strict=True):
+        program = decomposed(program)
+    made = exported(program, call, names, options)
+    for name, shape in zip(call.names, made.shapes, strict=True):
         for axis in options.dynamic.get(name, ()):
             if isinstance(shape[axis], int):
                 raise UnsupportedModelError(
                     f"input {name}, axis {axis} can't vary: the module works for "
                     f"{shape[axis]} only; leave it out of --dynamic"
                 )
-    batched = (
-        shape[0] for name, shape in zip(call.names, found, strict=True) if 0 in axes.get(name, ())
-    )
-    batch = next((dim for dim in batched if isinstance(dim, str)), None)
-    model = to_onnx(program, call, names, options)
-    return Exported(model=named_sizes(model, found, batch), shapes=found, batch=batch)
+    return made
 
 
-def program_shapes(program: Any, call: Call) -> tuple[tuple[Dim, ...], ...]:
+def exported(program: Any, call: Call, names: list[str], options: Options) -> Exported:
+    """Turn an exported program into ONNX.
+
+    Raises:
+        UnsupportedModelError: It can't be.
+    """
+    shapes = _shapes(program, call)
+    first = [shape[0] for shape in shapes if shape]
+    batch = next((dim for dim in first if isinstance(dim, str)), None)
+    model = _named_sizes(_to_onnx(program, call, names, options), shapes, batch)
+    most = {
+        str(symbol): int(bounds.upper)
+        for symbol, bounds in program.range_constraints.items()
+        if bounds.upper < _MOST_SIZE
+    }
+    return Exported(model=model, shapes=shapes, batch=batch, most=most)
+
+
+def converted_script(module: Any, call: Call) -> Any:
+    """Turn a TorchScript module into one that the newer exporter takes.
+
+    Raises:
+        UnsupportedModelError: PyTorch can't.
+    """
+    try:
+        from torch._export.converter import TS2EPConverter  # noqa: PLC0415
+
+        program = TS2EPConverter(module, call.args, call.kwargs).convert()
+        return program.module(check_guards=False)
+    except Exception as error:
+        raise refusal(error) from error
+
+
+def _shapes(program: Any, call: Call) -> tuple[tuple[Dim, ...], ...]:
     """Return the shapes of an exported program's inputs."""
     values = {
         node.name: node.meta.get("val") for node in program.graph.nodes if node.op == "placeholder"
@@ -97,7 +129,7 @@ def _dim(size: Any) -> Dim:
     return str(expression) if expression.is_Symbol else expression
 
 
-def to_onnx(program: Any, call: Call, names: list[str], options: Options) -> onnx.ModelProto:
+def _to_onnx(program: Any, call: Call, names: list[str], options: Options) -> onnx.ModelProto:
     import torch  # noqa: PLC0415
 
     try:
@@ -112,16 +144,11 @@ def to_onnx(program: Any, call: Call, names: list[str], options: Options) -> onn
         model: onnx.ModelProto = made.model_proto
     except Exception as error:
         raise refusal(error) from error
-    _check_opset(model, options)
-    if [value.name for value in model.graph.input] != list(call.names):
-        raise UnsupportedModelError(
-            f"the exporter made the inputs {', '.join(v.name for v in model.graph.input)} of "
-            f"{', '.join(call.names)}: leave out inputs that the module does not use"
-        )
+    _check_interface(model, call, options)
     return _without_prefix(model)
 
 
-def _decomposed(program: Any) -> Any:
+def decomposed(program: Any) -> Any:
     """Express a program by core operators, which the exporter may know where it fails otherwise.
 
     Raises:
@@ -166,21 +193,22 @@ def torchscript(
     outputs = _varying_outputs(module, call, names, size) if axes else {}
     file = io.BytesIO()
     try:
-        torch.onnx.export(
-            module,
-            call.args,
-            file,
-            kwargs=call.kwargs or None,
-            dynamo=False,
-            input_names=list(call.names),
-            output_names=names,
-            dynamic_axes={**labels, **outputs},
-            opset_version=options.opset,
-        )
+        with quiet_graphs():
+            torch.onnx.export(
+                module,
+                call.args,
+                file,
+                kwargs=call.kwargs or None,
+                dynamo=False,
+                input_names=list(call.names),
+                output_names=names,
+                dynamic_axes={**labels, **outputs},
+                opset_version=options.opset,
+            )
         model = onnx.load_model_from_string(file.getvalue())
     except Exception as error:
         raise refusal(error) from error
-    _check_opset(model, options)
+    _check_interface(model, call, options)
     batch = "batch" if any(0 in found for found in labels.values()) else None
     return Exported(model=model, shapes=shapes, batch=batch)
 
@@ -198,7 +226,13 @@ def _varying_outputs(
     }
 
 
-def _check_opset(model: onnx.ModelProto, options: Options) -> None:
+def _check_interface(model: onnx.ModelProto, call: Call, options: Options) -> None:
+    found_names = [value.name for value in model.graph.input]
+    if found_names != list(call.names):
+        raise UnsupportedModelError(
+            f"the exporter made the inputs {', '.join(found_names) or 'none'} of "
+            f"{', '.join(call.names)}: leave out inputs that the module does not use"
+        )
     found = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), None)
     if options.opset is not None and found != options.opset:
         raise UnsupportedModelError(
@@ -237,7 +271,7 @@ def _rename_uses(graph: onnx.GraphProto, names: Mapping[str, str]) -> None:
         value.name = names.get(value.name, value.name)
 
 
-def named_sizes(
+def _named_sizes(
     model: onnx.ModelProto, shapes: Sequence[tuple[Dim, ...]], batch: str | None
 ) -> onnx.ModelProto:
     """Name the sizes that may vary: ``batch``, and the others after their inputs."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import logging
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
@@ -17,7 +18,7 @@ from onnxroot.errors import UnsupportedModelError
 from onnxroot_adapters._torch_inputs import Call, named_tensors, output_names, to_array
 from onnxroot_adapters._torch_refusals import first_line
 
-__all__ = ["as_for_inference", "flattened", "quiet", "tried"]
+__all__ = ["as_for_inference", "flattened", "quiet", "quiet_graphs", "tried"]
 
 _LOUD = ("torch", "onnxscript", "onnx_ir")
 
@@ -141,3 +142,25 @@ def quiet() -> Iterator[None]:
     finally:
         for handler in handlers:
             handler.removeFilter(drop)
+
+
+@contextmanager
+def quiet_graphs() -> Iterator[None]:
+    """Keep the graphs that the older exporter prints, from C++, off the standard output."""
+    import torch  # noqa: PLC0415
+
+    enabled = torch._C._jit_is_onnx_log_enabled()  # noqa: SLF001  (there is no public name)
+    try:
+        kept = os.dup(1)
+    except OSError:  # there is no standard output
+        yield
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(nowhere)
+        torch._C._jit_set_onnx_log_enabled(enabled)  # noqa: SLF001  (torch 2.13 leaves it on)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +22,7 @@ Dim = int | str | Any
 """A size, the name of one that may vary, or SymPy's expression of such names."""
 
 _SEED = 20261125
+_MOST_ROWS = 1 << 14
 
 
 def named_tensors(value: Any, name: str) -> Iterator[tuple[str, Any]]:
@@ -183,7 +185,9 @@ class Drawer:
         run: The module: tensors to tensors.
         rows: The user's own samples, by input; empty if there are none.
         tried: Values of each size that may vary, in the batches drawn so far.
+        most: Largest values of these sizes, where there are any.
         n_drawn: How many batches that were.
+        n_finite: How many of them gave finite outputs.
     """
 
     call: Call
@@ -192,7 +196,9 @@ class Drawer:
     run: Callable[[Sequence[Any]], Sequence[Any]]
     rows: Mapping[str, Array] = field(default_factory=dict)
     tried: dict[str, set[int]] = field(default_factory=dict)
+    most: Mapping[str, int] = field(default_factory=dict)
     n_drawn: int = 0
+    n_finite: int = 0
 
     def hints(self) -> dict[str, int]:
         """Return the sizes of the typical inputs."""
@@ -222,6 +228,7 @@ class Drawer:
                     fault = error
                     continue
                 if all(np.isfinite(v).all() for v in outputs if v.dtype.kind in "fc"):
+                    self.n_finite += 1
                     return self._note(inputs, sizes)
                 second = second or (inputs, sizes)
         if second is None:
@@ -230,6 +237,21 @@ class Drawer:
                 f"({_first_line(fault)}): give typical ones (--samples FILE.npz)"
             ) from fault
         return self._note(*second)
+
+    def beyond(self, most: Mapping[str, int]) -> Iterator[dict[str, Array]]:
+        """Yield inputs that are larger than what they should be at most, if the module takes them.
+
+        Args:
+            most: Largest sizes, by name.
+        """
+        hints = self.hints()
+        for name, end in most.items():
+            if name not in hints or end > _MOST_ROWS:
+                continue
+            inputs = self._inputs({**hints, name: end + 1}, end, spread=True)
+            with suppress(Exception):
+                self.predict(inputs)
+                yield inputs
 
     def predict(self, inputs: dict[str, Array]) -> list[Array]:
         """Return the module's outputs."""
@@ -246,6 +268,11 @@ class Drawer:
 
     def _sizes(self, size: int) -> Iterator[dict[str, int]]:
         """Yield sizes to try: all others than the typical ones first, the typical ones last."""
+        for sizes in self._choices(size):
+            if all(1 <= value <= self.most.get(name, value) for name, value in sizes.items()):
+                yield sizes
+
+    def _choices(self, size: int) -> Iterator[dict[str, int]]:
         hints = self.hints()
         others = {name: hint for name, hint in hints.items() if name != self.batch}
         batch = {} if self.batch is None else {self.batch: size}
@@ -254,6 +281,8 @@ class Drawer:
             yield {name: hint + 1 if once else 2 * hint for name, hint in others.items()} | batch
             yield {name: hint - 1 if once else hint // 2 for name, hint in others.items()} | batch
         yield others | batch
+        if self.batch is not None and self.batch in self.most:
+            yield others | {self.batch: min(size, self.most[self.batch])}
         yield hints
 
     def _inputs(self, sizes: dict[str, int], seed: int, *, spread: bool) -> dict[str, Array]:
