@@ -245,6 +245,13 @@ class ShapeBranch(nn.Module):
         return x.exp() if x.shape[0] > 20 else x.sin()
 
 
+class LateShapeBranch(nn.Module):
+    """Another formula for batches larger than any that is tried by itself."""
+
+    def forward(self, x):
+        return x.exp() if x.shape[0] > 500 else x.sin()
+
+
 class FakeQuantized(nn.Module):
     def __init__(self, per_channel: bool):
         super().__init__()
@@ -489,6 +496,7 @@ NETWORKS = {
     ),
     "branch, item": Network(make=lambda: Branch("item"), inputs=x(3)),
     "branch on the batch": Network(make=ShapeBranch, inputs=x(3), fixed=True),
+    "branch on large batches": Network(make=LateShapeBranch, inputs=x(3), fixed=True),
     "fake quantised": Network(make=lambda: FakeQuantized(False), inputs=x(4), tolerance=0.06),
     "fake quantised by channel": Network(
         make=lambda: FakeQuantized(True), inputs=x(4), tolerance=0.06
