@@ -26,6 +26,9 @@ from onnxroot_adapters._torch_refusals import UntraceableError
 
 __all__ = ["export_module", "export_program", "export_script"]
 
+_FAR = 1000
+"""A size of the batch behind which another formula is looked for, if there is no better guess."""
+
 _N_ROWS = 70
 """How many rows are compared, where the batch is fixed: as many as where it varies."""
 
@@ -142,15 +145,18 @@ def _first_proven(
         given: The source says itself what may vary.
 
     Raises:
-        UnsupportedModelError: What the first way came to, if none is proven.
+        UnsupportedModelError: What the first way came to, if none is proven; the first that came
+            to a model, if one did.
     """
     dynamic = {} if given else _axes(call, options)
     fixed = {name: tuple(axes) for name, axes in options.dynamic.items() if axes}
     attempts = [(*way, dynamic) for way in ways]
     if not given and fixed != dynamic:
         attempts.append((*ways[0], fixed))
-    faults: list[UnsupportedModelError] = []
+    faults: list[UnsupportedModelError] = []  # of exporters
+    wrong: list[UnsupportedModelError] = []  # of what they made
     untraceable: list[Mapping[str, Sequence[int]]] = []
+    differs = False  # with a batch that varies: then the exporter was right to fix it
     for how, export, axes in attempts:
         if axes in untraceable:
             continue
@@ -162,12 +168,15 @@ def _first_proven(
                 untraceable.append(axes)
             continue
         told = {**provenance, "exporter": f"torch.onnx.export, {how}"}
-        for candidate in (*(() if given else _relaxed(made, run, call)), made):
+        relaxed = () if given or differs else _relaxed(made, run, call)
+        for candidate in (*relaxed, made):
             try:
                 return _proven(candidate, run, call, options, rows, told, given=given)
             except UnsupportedModelError as error:  # noqa: PERF203  (few, and slow)
-                faults.append(error)
-    raise UnsupportedModelError(*faults[0].args) from (faults[0].__cause__ or faults[0])
+                wrong.append(error)
+                differs = differs or candidate.batch is not None
+    fault = (wrong or faults)[0]
+    raise UnsupportedModelError(*fault.args) from (fault.__cause__ or fault)
 
 
 def _relaxed(made: Exported, run: Callable[..., Sequence[Any]], call: Call) -> Iterator[Exported]:
@@ -187,7 +196,7 @@ def _relaxed(made: Exported, run: Callable[..., Sequence[Any]], call: Call) -> I
     for value, tensor in zip(model.graph.output, run(*call.tensors), strict=True):
         if tensor.ndim and tensor.shape[0] == size:
             value.type.tensor_type.shape.dim[0].dim_param = "batch"
-    yield Exported(model=model, shapes=shapes, batch="batch")
+    yield Exported(model=model, shapes=shapes, batch="batch", most={"batch": _FAR})
 
 
 def _axes(call: Call, options: Options) -> dict[str, tuple[int, ...]]:
@@ -234,6 +243,7 @@ def _proven(
         run=lambda tensors: run(*tensors),
         rows=rows,
         most=made.most if given else {},
+        ties=all(tensor.is_floating_point() for tensor in run(*call.tensors)),
     )
     size = max(1, call.batch_size)
     sizes = range(max(3, _N_ROWS // size)) if made.batch is None else BATCH_SIZES
@@ -252,7 +262,7 @@ def _proven(
                 draw=lambda place: beyond[place],
             )
     batch = f"fixed at {size}" if made.batch is None else "any"
-    if made.batch in made.most:
+    if given and made.batch in made.most:
         batch = f"up to {made.most[made.batch]}"
     return Conversion(model=normal, provenance={**provenance, "batch": batch}, batches=batches)
 

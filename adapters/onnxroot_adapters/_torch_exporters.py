@@ -168,7 +168,12 @@ def decomposed(program: Any) -> Any:
         count = count.scatter_add(dim, index, torch.ones_like(values))
         return torch.where(count > 0, total / count.clamp(min=1), base)
 
+    def distances(one: Any, two: Any, order: float, _mode: int | None) -> Any:
+        """The exporter has no operator for all distances between two sets of points."""
+        return torch.linalg.vector_norm(one.unsqueeze(-2) - two.unsqueeze(-3), order, dim=-1)
+
     table = torch.export.default_decompositions()
+    table[torch.ops.aten._cdist_forward.default] = distances  # noqa: SLF001  (cdist becomes this)
     table[torch.ops.aten.scatter_reduce.two] = mean
     try:
         return program.run_decompositions(table)

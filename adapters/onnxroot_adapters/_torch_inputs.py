@@ -186,6 +186,7 @@ class Drawer:
         rows: The user's own samples, by input; empty if there are none.
         tried: Values of each size that may vary, in the batches drawn so far.
         most: Largest values of these sizes, where there are any.
+        ties: Whether equal values may be drawn: they have no order for argmax and its kin.
         n_drawn: How many batches that were.
         n_finite: How many of them gave finite outputs.
     """
@@ -197,6 +198,7 @@ class Drawer:
     rows: Mapping[str, Array] = field(default_factory=dict)
     tried: dict[str, set[int]] = field(default_factory=dict)
     most: Mapping[str, int] = field(default_factory=dict)
+    ties: bool = True
     n_drawn: int = 0
     n_finite: int = 0
 
@@ -305,7 +307,7 @@ class Drawer:
             if fits and keep:
                 found[name] = np.array(rows)
                 continue
-            drawn = _spread(typical, shape, generator, least)
+            drawn = _spread(typical, shape, generator, least=least, ties=self.ties)
             if fits and batched and count > 8:  # some as they are, some not
                 drawn[::2] = rows[::2]
             found[name] = drawn
@@ -313,7 +315,12 @@ class Drawer:
 
 
 def _spread(
-    typical: Array, shape: tuple[int, ...], generator: np.random.Generator, least: int
+    typical: Array,
+    shape: tuple[int, ...],
+    generator: np.random.Generator,
+    *,
+    least: int,
+    ties: bool,
 ) -> Array:
     """Draw values like the typical ones: in their range, around them, and some at the edges."""
     kind = typical.dtype.kind
@@ -338,9 +345,9 @@ def _spread(
     if low >= 0:  # what is never negative may be a mass
         values = np.abs(values)
     rows = values.reshape(len(values), -1) if values.ndim and len(values) > 4 else values[:0]
-    edges = [0.0, low, high, 4 * high, 4 * low] if len(rows) else []
+    edges = [0.0, low, high, 2 * high, 2 * low] if len(rows) else []
     for row, edge in zip(range(1, len(rows), 2), edges, strict=False):
-        rows[row] = edge
+        rows[row] = edge if ties else edge + scale * generator.normal(size=rows.shape[1])
     return values.astype(typical.dtype)
 
 

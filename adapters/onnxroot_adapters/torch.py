@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 __all__ = ["adapter", "convert_module", "to_onnx"]
 
+_WRAPPERS = {"OptimizedModule": "_orig_mod", "DataParallel": "module"}
+"""Modules that say how another one runs, and where they keep it."""
+
 _EXAMPLE = "example_input_array"  # PyTorch Lightning's name for typical inputs
 
 
@@ -117,6 +120,9 @@ def _convert(
         **source,
     }
     rows = _samples(options)
+    for wrapper, inner in _WRAPPERS.items():
+        if type(module).__name__ == wrapper and isinstance(module, torch.nn.Module):
+            module = getattr(module, inner)
     if isinstance(module, torch.export.ExportedProgram):
         call = _program_call(module, example_inputs, rows)
         return export_program(module, call, options, provenance, rows)

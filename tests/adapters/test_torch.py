@@ -114,7 +114,7 @@ def test_script(name):
     assert result == "proven"
 
 
-@pytest.mark.parametrize(("title", "least"), [("PyTorch", 43), ("TorchScript", 15)])
+@pytest.mark.parametrize(("title", "least"), [("PyTorch", 45), ("TorchScript", 15)])
 def test_report(title, least):
     """Of all networks, in the process that has tried them all."""
     if len(RESULTS[title]) < least:
@@ -122,8 +122,9 @@ def test_report(title, least):
     report(title, RESULTS[title], least_proven=least)
 
 
-def test_a_batch_that_can_not_vary_is_fixed_and_told():
-    network = NETWORKS["branch on the batch"]
+@pytest.mark.parametrize("name", ["branch on the batch", "branch on large batches"])
+def test_a_batch_that_can_not_vary_is_fixed_and_told(name):
+    network = NETWORKS[name]
     conversion = convert_module(network.make(), network.inputs(3), Options())
     assert conversion.provenance["batch"] == "fixed at 3"
     assert conversion.model.graph.input[0].type.tensor_type.shape.dim[0].dim_value == 3
@@ -384,6 +385,13 @@ def test_indices_are_tried_where_numbers_fail():
     module = Embeddings()
     conversion = adapter.convert(module, Options(inputs={"kind": (None,), "x": (None, 2)}))
     assert conversion.batches[0].inputs["kind"].dtype == np.int64
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_wrappers_are_taken_off():
+    for wrap in (torch.compile, torch.nn.DataParallel):
+        model = to_onnx(wrap(Mlp()), torch.randn(3, 4))
+        assert [value.name for value in model.graph.input] == ["x"]
 
 
 def test_lightning_brings_its_example():

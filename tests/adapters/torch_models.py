@@ -349,6 +349,27 @@ class MixtureOfExperts(nn.Module):
         return (chosen * weight.unsqueeze(-1)).sum(dim=1)
 
 
+class PairBias(nn.Module):
+    """Attention with a bias from the distances of pairs, as in ParticleTransformer."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed, self.bias = nn.Linear(4, 16), nn.Conv2d(1, 2, 1)
+        self.attention = nn.MultiheadAttention(16, 2, batch_first=True)
+
+    def forward(self, particles):
+        bias = self.bias(torch.cdist(particles, particles).unsqueeze(1)).flatten(0, 1)
+        x = self.embed(particles)
+        return self.attention(x, x, x, attn_mask=bias, need_weights=False)[0].amax(dim=1)
+
+
+class Leading(nn.Module):
+    """The leading values, and which they are."""
+
+    def forward(self, x):
+        return torch.topk(x, 2)
+
+
 class Noise(nn.Module):
     def forward(self, x):
         return x + torch.randn_like(x)
@@ -512,6 +533,13 @@ NETWORKS = {
     "conv3d": Network(make=Conv3d, inputs=x(1, 6, 6, 6, name="shower")),
     "bilinear": Network(make=Bilinear, inputs=x(3)),
     "mixture of experts": Network(make=MixtureOfExperts, inputs=x(4)),
+    "pair bias": Network(
+        make=PairBias,
+        inputs=lambda n: {"particles": torch.randn(n, n + 3, 4)},
+        dynamic={"particles": (1,)},
+        tolerance=1e-3,  # cdist takes a less exact formula for more than 25 particles
+    ),
+    "leading": Network(make=Leading, inputs=x(5)),
     "fft": Network(make=Fft, inputs=x(8)),
     "boolean index": Network(make=Nonzero, inputs=x(3)),
     "noise": Network(make=Noise, inputs=x(3), refused="random numbers"),
