@@ -5,7 +5,8 @@ from collections import Counter
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.samples import COUNTED
+from tests.cxx import Probe, compile_program
+from tests.samples import COUNTED, SAID
 
 settings.register_profile(
     "default",
@@ -17,18 +18,33 @@ settings.register_profile("fuzz", settings.get_profile("default"), max_examples=
 settings.load_profile("default")
 
 
+@pytest.fixture(scope="session")
+def probe(tmp_path_factory):
+    """Start the program that calls the C++ reader; it takes 10 s to compile."""
+    program = tmp_path_factory.mktemp("cpp") / "probe"
+    with Probe(compile_program("probe.cxx", program, "-O1")) as started:
+        yield started
+
+
 @pytest.hookimpl
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print `N of N models identical` for each sweep, summed over its parts and workers."""
+    """Print what tests have to say, and `N of N models identical` for each sweep, summed up."""
+    lines: list[str] = []
     identical: Counter[str] = Counter()
     total: Counter[str] = Counter()
     for reports in terminalreporter.stats.values():
         for report in reports:
             for name, value in getattr(report, "user_properties", ()):
+                if name == SAID and report.when == "call":
+                    lines.append(value)
                 if name == COUNTED and report.when == "call":
                     what, n_identical, n_models = value
                     identical[what] += n_identical
                     total[what] += n_models
+    if lines:
+        terminalreporter.section(SAID)
+    for line in sorted(lines):
+        terminalreporter.write_line(line)
     if total:
         terminalreporter.section(COUNTED)
     for what, n_models in total.items():

@@ -32,6 +32,10 @@ COUNTED = "came back identical"
 """Name of the property that a sweep records: (what, how many came back, of how many)."""
 
 
+SAID = "counted"
+"""Name of the property with a line that a test has to say at the end of a run."""
+
+
 def golden(name: str) -> Path:
     """Return the path of a golden model."""
     return GOLDEN_FOLDER / name / f"{name}.onnx"

@@ -1,7 +1,9 @@
 """What ``import onnxroot`` brings in, and what it exports."""
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import onnxroot
 
@@ -13,7 +15,7 @@ HEAVY = (
 PUBLIC = {
     *("FormatError", "IntegrityError", "LockedError", "MissingDependencyError"),
     *("ModelExistsError", "ModelNotFoundError", "OnnxRootError", "UnsupportedModelError"),
-    *("convert", "copy", "list_models", "open", "remove", "verify", "write"),
+    *("convert", "copy", "include_dir", "list_models", "open", "remove", "verify", "write"),
 }
 
 
@@ -21,6 +23,23 @@ def test_public_names():
     assert set(onnxroot.__all__) == PUBLIC
     for name in PUBLIC:
         assert getattr(onnxroot, name).__doc__
+
+
+def test_include_dir():
+    """The folder has the C++ reader, and the command prints the same one."""
+    folder = Path(onnxroot.include_dir())
+    assert (folder / "onnxroot.hxx").is_file()
+    assert (folder / "README.md").is_file()
+    faces = re.findall('#include "(onnxroot/.*)"', (folder / "onnxroot.hxx").read_text())
+    parts = {path.relative_to(folder).as_posix() for path in folder.rglob("onnxroot/*.hxx")}
+    assert set(faces) < parts
+    done = subprocess.run(
+        [sys.executable, "-m", "onnxroot", "--include-dir"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == f"{folder}\n"
 
 
 def test_import_brings_in_nothing_heavy():

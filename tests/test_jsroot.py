@@ -12,6 +12,7 @@ import pytest
 import uproot
 
 import onnxroot
+from tests.samples import SAID
 from tests.test_root import run_root
 from tests.test_root_update import CREATE
 from tests.test_update import add_objects
@@ -37,7 +38,7 @@ def folder(tmp_path_factory):
     return folder
 
 
-def test_every_metadata_table_reads_the_same(folder, tmp_path, capsys):
+def test_every_metadata_table_reads_the_same(folder, tmp_path, record_property):
     path = tmp_path / "golden.root"
     for model in GOLDEN:
         onnxroot.write(model, f"{path}:models/{model.stem}")
@@ -62,8 +63,9 @@ def test_every_metadata_table_reads_the_same(folder, tmp_path, capsys):
         if not same(got, wanted)
     ]
     assert not differing, "\n".join(differing[:20])
-    with capsys.disabled():
-        print(f"\nJSROOT reads {len(names)} tables of {len(GOLDEN)} golden models as uproot does")
+    record_property(
+        SAID, f"JSROOT reads {len(names)} tables of {len(GOLDEN)} golden models as uproot does"
+    )
 
 
 @pytest.mark.parametrize("writer", ["uproot", "ROOT"])

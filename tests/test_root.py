@@ -14,6 +14,7 @@ import pytest
 import uproot
 
 import onnxroot
+from tests.samples import SAID
 
 pytestmark = [
     pytest.mark.root,
@@ -70,7 +71,7 @@ def as_bytes(array):
     return b"".join(struct.pack("<Q", len(row)) + as_bytes(row) for row in array)
 
 
-def test_every_column_reads_the_same(file, tmp_path, capsys):
+def test_every_column_reads_the_same(file, tmp_path, record_property):
     columns = list(columns_of(file))
     tables = [[i, table, name, kind] for i, (table, name, kind, _) in enumerate(columns)]
     (tmp_path / "tables.json").write_text(json.dumps(tables))
@@ -83,8 +84,9 @@ def test_every_column_reads_the_same(file, tmp_path, capsys):
     ]
     assert not differing
     assert len(columns) > 500
-    with capsys.disabled():
-        print(f"\nROOT reads {len(columns)} columns of {len(GOLDEN)} golden models as uproot does")
+    record_property(
+        SAID, f"ROOT reads {len(columns)} columns of {len(GOLDEN)} golden models as uproot does"
+    )
 
 
 HISTOGRAMS = """
@@ -98,7 +100,7 @@ print(json.dumps(counts))
 """
 
 
-def test_histograms_of_all_weights(file, tmp_path, capsys):
+def test_histograms_of_all_weights(file, tmp_path, record_property):
     """RDataFrame draws the values of every storage of every model as numpy does."""
     tables = []
     with uproot.open(file) as opened:
@@ -122,8 +124,7 @@ def test_histograms_of_all_weights(file, tmp_path, capsys):
     without = {"functions", "gradient_boosting"}  # they have no weights
     names = {model.stem for model in GOLDEN} - without
     assert {key.split("/")[1] for key, _ in tables} == names
-    with capsys.disabled():
-        print(f"\nRDataFrame draws {len(tables)} histograms of values as numpy does")
+    record_property(SAID, f"RDataFrame draws {len(tables)} histograms of values as numpy does")
 
 
 def histogram(values, low, high):

@@ -9,6 +9,7 @@ import pytest
 import uproot
 
 import onnxroot
+from tests.samples import SAID
 from tests.test_root import GOLDEN, pytestmark, run_root
 from tests.test_update import OLD, fail_at_every_write, stretch
 
@@ -125,23 +126,22 @@ def test_models_beside_what_root_wrote(analysis, tmp_path):
 
 
 @pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
-def test_root_reads_all_that_a_writer_leaves_that_fails(analysis, tmp_path, capsys):
+def test_root_reads_all_that_a_writer_leaves_that_fails(analysis, tmp_path, record_property):
     """Of each write that may be the last, as in test_update.py."""
     path = tmp_path / "analysis.root"
     shutil.copy(analysis, path)
     for name in ("a", "b"):
         onnxroot.write(OLD, f"{path}:models/{name}")
-    results, left = fail_at_every_write(path, tmp_path)
+    results, left = fail_at_every_write(path, tmp_path, "kill")
     wrong = {k: v for k, v in results.items() if not set(v) <= {"before", "after"}}
     assert not wrong
     n_models = list(map(int, run_root("-c", READ, *left).split()))
     assert len(n_models) == len(left)
     assert set(n_models) == {1, 2, 3}
     n_points = sum(sum(outcomes.values()) for outcomes in results.values())
-    with capsys.disabled():
-        print(
-            f"\n{n_points} writes failed; ROOT read all {len(left)} files they left, and appended"
-        )
+    record_property(
+        SAID, f"{n_points} writes failed; ROOT read all {len(left)} files they left, and appended"
+    )
 
 
 def test_beyond_two_gigabytes(analysis, tmp_path):

@@ -196,5 +196,4 @@ def _draw_one(item: Input, size: int, generator: np.random.Generator, given: Arr
         flat[row] = edge
     if item.allow_nan and len(flat) > 1:
         flat[-1, generator.integers(flat.shape[1], size=1)] = np.nan
-    typed: Array = values.astype(item.dtype)
-    return typed
+    return values.astype(item.dtype)

@@ -12,7 +12,16 @@
 
 from __future__ import annotations
 
-from onnxroot.api import convert, copy, list_models, open, remove, verify, write  # noqa: A004
+from onnxroot.api import (
+    convert,
+    copy,
+    include_dir,
+    list_models,
+    open,  # noqa: A004
+    remove,
+    verify,
+    write,
+)
 from onnxroot.errors import (
     FormatError,
     IntegrityError,
@@ -35,6 +44,7 @@ __all__ = [
     "UnsupportedModelError",
     "convert",
     "copy",
+    "include_dir",
     "list_models",
     "open",
     "remove",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,8 +42,9 @@ def parse_address(address: str | os.PathLike[str]) -> Address:
         FormatError: The directory's name can't be one.
     """
     text = os.fspath(address)
-    if Path(text).exists():
-        return Address(text, "")
+    with suppress(OSError):  # a name that is too long for a file
+        if Path(text).exists():
+            return Address(text, "")
     head, mark, directory = text.rpartition(".root:")
     if mark:
         return Address(f"{head}.root", _checked(directory, text))

@@ -10,7 +10,7 @@ import xxhash
 
 from onnxroot._dtypes import STORAGES
 from onnxroot._schema import Schema
-from onnxroot._spec import FORMAT, FORMAT_VERSION, PAYLOAD, TENSORS
+from onnxroot._spec import FORMAT, FORMAT_VERSION, PAYLOAD, SAMPLES, TENSORS
 from onnxroot.errors import FormatError, UnsupportedModelError
 
 __all__ = ["ExternalFile", "Manifest", "TableInfo", "parse_manifest"]
@@ -143,7 +143,12 @@ def _program_of(value: dict[str, Any]) -> str:
 
 def _from_value(value: dict[str, Any]) -> Manifest:
     schema = Schema.from_json(value["schema"])
-    known = {*schema.messages, PAYLOAD, *(f"{TENSORS}/{storage.name}" for storage in STORAGES)}
+    known = {
+        *schema.messages,
+        PAYLOAD,
+        SAMPLES,
+        *(f"{TENSORS}/{storage.name}" for storage in STORAGES),
+    }
     unknown = [name for name in value["tables"] if name not in known]
     if unknown:
         raise ValueError(f"no such table as {unknown[0]}")

@@ -74,8 +74,9 @@ class RootFile:
         self.closed = False
         self._directories: dict[str, Any] = {}
         self._names: dict[str, frozenset[str]] = {}
+        self._state = _state_of(path)
         _check_magic(path)
-        with _translated(path):
+        with self.translated(path):
             self._file = uproot.open(
                 path,
                 handler=_patched(patches) if patches else uproot.source.file.MemmapSource,
@@ -101,6 +102,31 @@ class RootFile:
         self.closed = True
         self._file.close()
 
+    @property
+    def has_changed(self) -> bool:
+        """Whether another program has changed the file since it was opened."""
+        return _state_of(self.path) != self._state
+
+    @property
+    def fault(self) -> str:
+        """What is the matter if something in the file is wrong."""
+        if self.has_changed:
+            return "another program has changed the file meanwhile: open it again"
+        return "the file is damaged"
+
+    @contextmanager
+    def translated(self, where: str) -> Iterator[None]:
+        """Turn whatever uproot raises on a damaged file into a FormatError."""
+        try:
+            yield
+        except (OnnxRootError, MemoryError):
+            raise
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise  # the operating system's, not uproot's for a file that is cut
+            first = str(error).strip().split("\n")[0] or type(error).__name__
+            raise FormatError(f"{where}: can't be read: {first}; {self.fault}") from error
+
     def check_open(self) -> None:
         """Refuse to read from a closed file, whose memory map is gone.
 
@@ -112,7 +138,7 @@ class RootFile:
 
     def directories(self) -> list[str]:
         """Return the directories that hold a manifest, sorted; ``""`` for the file's top."""
-        with _translated(self.path):
+        with self.translated(self.path):
             keys = self._file.keys(recursive=True, cycle=False, filter_classname="TObjString")
         found = [key.rpartition("/") for key in keys]
         names = {head for head, _, tail in found if tail == MANIFEST}
@@ -133,7 +159,7 @@ class RootFile:
         self.check_open()
         if directory not in self._directories:
             found = None
-            with _translated(self.path):
+            with self.translated(self.path):
                 if not directory:
                     found = self._file
                 elif self.has(directory):
@@ -145,7 +171,7 @@ class RootFile:
     def _keys(self, directory: str) -> frozenset[str]:
         """Return the names in a directory; none if there is no such directory."""
         found = self._open_directory(directory)
-        with _translated(self.path):
+        with self.translated(self.path):
             return frozenset(found.keys(recursive=False, cycle=False) if found else ())
 
     def _get(self, directory: str, name: str) -> Any:
@@ -154,7 +180,7 @@ class RootFile:
         found = self._open_directory(head)
         if found is None or tail not in self._names.setdefault(head, self._keys(head)):
             return None
-        with _translated(f"{self.path}:{head}/{tail}"):
+        with self.translated(f"{self.path}:{head}/{tail}"):
             return found[tail]
 
     def not_a_directory(self, directory: str) -> str:
@@ -168,15 +194,20 @@ class RootFile:
 
     def holds_only(self, directory: str) -> bool:
         """Return whether everything in the file is within that directory."""
-        with _translated(self.path):
-            keys = self._file.keys(recursive=True, cycle=False)
-        above = {directory, *(directory[:i] for i, c in enumerate(directory) if c == "/")}
-        return all(key in above or key.startswith(f"{directory}/") for key in keys)
+        parts = directory.split("/")
+        return all(self._all_keys("/".join(parts[:n])) == [part] for n, part in enumerate(parts))
+
+    def _all_keys(self, directory: str) -> list[str]:
+        """Return the names in a directory, once for each cycle."""
+        found = self._open_directory(directory)
+        with self.translated(self.path):
+            keys = found.keys(recursive=False, cycle=True) if found else []
+        return [key.rpartition(";")[0] for key in keys]
 
     def keys_below(self, directory: str) -> list[str]:
         """Return the names of all objects and directories below a directory."""
         found = self._open_directory(directory)
-        with _translated(self.path):
+        with self.translated(self.path):
             return list(found.keys(recursive=True, cycle=False) if found else ())
 
     def blobs(self, directory: str) -> list[tuple[int, int]]:
@@ -189,7 +220,7 @@ class RootFile:
             with suppress(OnnxRootError):
                 ntuple = self._get(directory, key)
                 if isinstance(ntuple, uproot.behaviors.RNTuple.RNTuple):
-                    with _translated(key):
+                    with self.translated(key):
                         found += PageMap(ntuple).blobs
         return found
 
@@ -214,18 +245,26 @@ class RootFile:
         where = f"{self.path}:{directory}/{name}"
         ntuple = self._get(directory, name)
         if ntuple is None:
-            hint = "the file is damaged" if self._has_tables(directory) else _NOT_COPIED
+            hint = self.fault if self._has_tables(directory) else _NOT_COPIED
             raise FormatError(f"{where}: the manifest lists it, but it is not in the file; {hint}")
         if not isinstance(ntuple, uproot.behaviors.RNTuple.RNTuple):
             raise FormatError(f"{where}: is no RNTuple")
-        with _translated(where):
+        with self.translated(where):
             return TableReader(self, ntuple, where, info)
 
     def _has_tables(self, directory: str) -> bool:
         """Return whether there is any RNTuple in a directory."""
         found = self._open_directory(directory)
-        with _translated(self.path):
+        with self.translated(self.path):
             return bool(found and found.keys(recursive=False, filter_classname="ROOT::RNTuple"))
+
+
+def _state_of(path: str) -> tuple[int, int, int] | None:
+    """Return what changes with a file."""
+    with suppress(OSError):
+        status = Path(path).stat()
+        return status.st_ino, status.st_size, status.st_mtime_ns
+    return None
 
 
 def _check_magic(path: str) -> None:
@@ -243,21 +282,6 @@ def _looks_like(head: bytes) -> str:
     if head.startswith(b"version https://git-lfs"):
         return "it is a Git LFS pointer; fetch the file with `git lfs pull`"
     return f"it begins with {head[:4]!r}, expected b'root'"
-
-
-@contextmanager
-def _translated(where: str) -> Iterator[None]:
-    """Turn whatever uproot raises on a damaged file into a FormatError."""
-    try:
-        yield
-    except (OnnxRootError, MemoryError):
-        raise
-    except Exception as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise  # the operating system's, not uproot's for a file that is cut
-        first = str(error).strip().split("\n")[0]
-        message = f"{where}: can't be read: {first or type(error).__name__}; the file is damaged"
-        raise FormatError(message) from error
 
 
 def _patched(patches: Sequence[tuple[int, bytes]]) -> type:
@@ -302,8 +326,8 @@ class TableReader:
         try:
             pages = PageMap(ntuple)
         except FormatError as error:
-            damaged = "" if "hadd" in str(error) else "; the file is damaged"
-            raise FormatError(f"{where}: {error}{damaged}") from error
+            fault = "" if "hadd" in str(error) else f"; {file.fault}"
+            raise FormatError(f"{where}: {error}{fault}") from error
         self._types, self._columns = pages.types, pages.columns
         self._clusters, self._n_rows = pages.clusters, pages.n_rows
         self.n_copies = self._check_counts()
@@ -320,14 +344,18 @@ class TableReader:
         if n_copies and found == (n_copies * n_rows, n_copies * n_clusters):
             return n_copies
         if self._n_rows != n_rows:
-            hint = _MERGED if self._n_rows > n_rows else "the file is damaged"
+            hint = self._hint(merged=self._n_rows > n_rows)
             raise IntegrityError(
                 f"{where}: {self._n_rows} rows, the manifest says {n_rows}; {hint}"
             )
         raise IntegrityError(
             f"{where}: {len(self._clusters)} clusters, the manifest says {n_clusters}; "
-            "the file is damaged"
+            f"{self._file.fault}"
         )
+
+    def _hint(self, *, merged: bool) -> str:
+        """Say what is the matter with rows or values that are not those of the manifest."""
+        return _MERGED if merged and not self._file.has_changed else self._file.fault
 
     @property
     def n_rows(self) -> int:
@@ -355,7 +383,7 @@ class TableReader:
         """Read one copy of the table, and check its digest."""
         digest = xxhash.xxh64()
         columns = {}
-        with _translated(self.where):
+        with self._file.translated(self.where):
             for name, numbers in self._columns.items():
                 arrays = [self._column(i, copy).copy() for i in numbers]
                 for offsets in arrays[:-1]:
@@ -383,7 +411,7 @@ class TableReader:
         return values
 
     def _values(self, cluster: int, copy: int) -> npt.NDArray[Any]:
-        with _translated(self.where):
+        with self._file.translated(self.where):
             number = self._columns["values"][-1]
             values = self._column(number, copy * self.n_clusters + cluster)
         self._check(xxhash.xxh64(memoryview(values.view(np.uint8))).hexdigest(), cluster)
@@ -392,7 +420,7 @@ class TableReader:
     def labels(self, cluster: int) -> dict[str, Column]:
         """Read the other columns of one payload cluster; their digest is the caller's to check."""
         columns = {}
-        with _translated(self.where):
+        with self._file.translated(self.where):
             for name, numbers in self._columns.items():
                 if name == "values":
                     numbers = numbers[:1]  # noqa: PLW2901
@@ -441,7 +469,7 @@ class TableReader:
 
     def _check(self, digest: str, cluster: int) -> None:
         if digest != self._info.digests[cluster]:
-            hint = _MERGED if self.n_copies > 1 else "the file is damaged"
+            hint = self._hint(merged=self.n_copies > 1)
             raise IntegrityError(
                 f"{self.where}: cluster {cluster} has the digest {digest}, the manifest says "
                 f"{self._info.digests[cluster]}; {hint}"

@@ -31,6 +31,7 @@ from onnxroot._spec import (
     MANIFEST,
     PAYLOAD,
     ROOT_MESSAGE,
+    SAMPLES,
     TENSORS,
 )
 from onnxroot._streamer_info import add_to_list
@@ -124,6 +125,10 @@ class ModelWriter:
         for storage in storages_of(tables.payloads):
             self._write_storage(tables, buffers, storage, names)
 
+    def write_samples(self, columns: dict[str, Column]) -> None:
+        """Write the table of samples: FORMAT §8."""
+        self._write_one(SAMPLES, columns)
+
     def copy_table(self, name: str, reader: TableReader) -> None:
         """Write a table that was read from another model, cluster by cluster.
 
@@ -149,7 +154,11 @@ class ModelWriter:
     def _write_one(self, name: str, columns: dict[str, Column]) -> None:
         array = _to_awkward(columns)
         self._file.compression = _METADATA if array.nbytes >= _SMALL else _STORED
-        ntuple = self._directory.mkrntuple(name, array.layout.form)
+        head, _, tail = name.rpartition("/")
+        directory = (
+            _let_positions_be_large(self._directory.mkdir(head)) if head else self._directory
+        )
+        ntuple = directory.mkrntuple(tail, array.layout.form)
         ntuple.extend(array)
         digest = xxhash.xxh64()
         for column in columns.values():

@@ -4,7 +4,8 @@ What is new goes where nothing is: into free segments, or behind the end of the 
 something points to is touched. Then a few short writes, one after the other, change the file:
 
 1. the header, to a longer end and to new lists of free segments and streamer infos,
-2. the record of one directory, to its new key list: here the change happens,
+2. the record of one directory, to its new key list: here the change happens, in a write of some
+   twenty bytes within one sector,
 3. the header again, to a list of free segments with what the change left behind.
 
 Between any two of them the file is whole for every reader: before the second it holds what it held,
@@ -14,65 +15,31 @@ there is no journal, and nothing to recover.
 
 from __future__ import annotations
 
-import io
 import os
-import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from types import TracebackType
 from typing import Final
 
-import portalocker
-
-from onnxroot._root_free import FreeList
-from onnxroot._root_records import BIG, Header, Key, KeyList, now
+from onnxroot._file_locks import lock_file, shrink
+from onnxroot._root_free import MARK, FreeList
+from onnxroot._root_records import BIG, Directory, Header, Key, KeyList, now
 from onnxroot._root_window import HEAD_NBYTES, Place, Window, read_at, write_at
-from onnxroot.errors import FormatError, LockedError
+from onnxroot.errors import FormatError
 
-__all__ = ["Patch", "RootEdit", "lock_file"]
+__all__ = ["Patch", "RootEdit"]
 
 Patch = tuple[int, bytes]
 """A position in a file, and the bytes to be there."""
 
-_RETRY_SECONDS: Final = 0.02
 _MOST_GAP: Final = BIG  # ROOT's marks of free segments tell no longer ones
 
+_SECTOR: Final = 512  # bytes that a disk writes at once, and so does a system that kills us
+_LONGEST_NAME: Final = 255  # of a directory that we make, in bytes
 _BLOB_KEYS: Final = (34, 42)  # lengths of the keys of RNTuples' pages, small and big
 
 _Build = Callable[[int], bytes]  # of a record, for a position
-
-
-def lock_file(path: str, timeout: float) -> io.FileIO:
-    """Open a file for reading and writing, and keep other writers out until it is closed.
-
-    Args:
-        path: The file.
-        timeout: Seconds to wait for another writer.
-
-    Raises:
-        LockedError: Another writer has it.
-        OSError: It can't be opened.
-    """
-    deadline = time.monotonic() + timeout
-    while True:
-        file = io.FileIO(path, "r+")
-        try:
-            portalocker.lock(file, portalocker.LOCK_EX | portalocker.LOCK_NB)
-            if os.path.samestat(os.fstat(file.fileno()), os.stat(path)):  # noqa: PTH116
-                return file  # otherwise it was replaced while we waited
-        except portalocker.LockException as error:
-            if time.monotonic() > deadline:
-                file.close()
-                raise LockedError(
-                    f"{path}: another program has been writing to it for {timeout:g} s; wait until "
-                    "it is done, or write to another file"
-                ) from error
-        except BaseException:
-            file.close()
-            raise
-        file.close()
-        time.sleep(_RETRY_SECONDS)
 
 
 class RootEdit:
@@ -96,7 +63,7 @@ class RootEdit:
             LockedError: Another writer has the file.
             OSError: It can't be opened for writing.
         """
-        self._path = path
+        self.path = path
         self._file = lock_file(path, timeout)
         self._durable = durable
         try:
@@ -133,15 +100,21 @@ class RootEdit:
         self._begun = False
         parts = [os.fsencode(part) for part in directory.split("/")]
         self._place = Place.top(self._file, self._header)
+        self._above: list[Place] = []  # the directories that hold that one, from the top
         for part in parts[:-1]:
             key = self._place.keys.find(part)
             if key is None or not key.is_directory:
                 break
+            self._above.append(self._place)
             self._place = Place.of(self._file, key)
             parts = parts[1:]
         self._name = parts[0]
-        self._info: Key | None = None
         self.inner = os.fsdecode(b"/".join(parts))
+        longest = max(map(len, parts))
+        if longest > _LONGEST_NAME:
+            raise FormatError(
+                f"a directory's name of {longest} bytes; expected at most {_LONGEST_NAME}"
+            )
 
     def __enter__(self) -> RootEdit:
         """Return the edit."""
@@ -211,16 +184,16 @@ class RootEdit:
         self._free = self._free.take(window.start, region.end).release(region.segments)
         here = self._place.record.seek_directory
         found = Place.of(self._file, key)
-        key = replace(key, seek_directory=here, cycle=1)
+        keys = self._place.keys.without_directory(self._name)
+        key = replace(key, seek_directory=here, cycle=keys.next_cycle(self._name))
         self._patches.append((key.seek_key, key.to_bytes()))
         record = replace(found.record, seek_parent=here)
         self._patches.append((record.position, record.to_bytes()))
-        keys = self._place.keys.without(self._name)
         self._place.keys = KeyList(keys.key, (*keys.keys, key))
 
     def remove(self) -> None:
         """Remove what was asked for."""
-        self._place.keys = self._place.keys.without(self._name)
+        self._place.keys = self._place.keys.without_directory(self._name)
 
     @property
     def is_empty(self) -> bool:
@@ -245,8 +218,7 @@ class RootEdit:
             found.append((key.seek_key, key.seek_key + key.nbytes))
             if key.is_directory:
                 place = Place.of(self._file, key)
-                record = place.record
-                found.append((record.seek_keys, record.seek_keys + record.nbytes_keys))
+                found += place.key_list
                 pending += place.keys.keys
         return found
 
@@ -326,14 +298,9 @@ class RootEdit:
         Raises:
             OSError: It can't be written; is the disk full?
         """
-        record = self._place.record
-        position = self._allocate(self._place.keys.to_bytes)
-        if record.seek_keys:
-            self._left_behind.append((record.seek_keys, record.seek_keys + record.nbytes_keys))
-        nbytes = len(self._patches[-1][1])
-        turn = record.to_key_list(position, nbytes)
+        turn = self._turn()
         first, last, self._after = self._place_free_lists()
-        self._switches = [(0, first.to_bytes()), *turn, (0, last.to_bytes())]
+        self._switches = [(0, first.to_bytes()), turn, (0, last.to_bytes())]
         for at, data in self._patches:
             self._keep(at, len(data))
             write_at(self._file, data, at)
@@ -356,14 +323,13 @@ class RootEdit:
         for start, stop in self._after.segments:
             if (start, stop) in self._before.segments and start not in written:
                 continue  # it has its mark
-            if stop - start < 4:
+            if stop - start < MARK:
                 continue  # no room for one
             # For those who walk from record to record: TFile::Map, and TFile::Recover, which ROOT
             # calls by itself where the top directory is empty, and which brings back what it finds.
             mark = -min(stop - start, _MOST_GAP)
             write_at(self._file, mark.to_bytes(4, "big", signed=True), start)
-        if self._file.seek(0, os.SEEK_END) > self._after.end:
-            self._file.truncate(self._after.end)
+        shrink(self._file, self._after.end)
         self._sync()
 
     def _keep(self, position: int, nbytes: int) -> None:
@@ -383,6 +349,39 @@ class RootEdit:
         self._free = free
         self._patches.append((position, data))
         return position
+
+    def _turn(self) -> Patch:
+        """Write the new key list, and return the write that turns the directory to it.
+
+        If that would cross the border of two sectors of a disk, where it could be cut short, the
+        directory moves, and the turn is done in the one above. The top never has to: it is at the
+        begin of the file.
+        """
+        place = self._place
+        while True:
+            position = self._allocate(place.keys.to_bytes)
+            self._left_behind += place.key_list
+            nbytes = len(self._patches[-1][1])
+            record = replace(place.record, seek_keys=position, nbytes_keys=nbytes, modified=now())
+            at, data = place.record.changes_to(record)
+            if not self._above or at // _SECTOR == (at + len(data) - 1) // _SECTOR:
+                return at, data
+            moved = self._move(place.key, record)
+            place, old = self._above.pop(), place.key
+            keys = tuple(moved if key == old else key for key in place.keys.keys)
+            place.keys = KeyList(place.keys.key, keys)
+
+    def _move(self, key: Key, record: Directory) -> Key:
+        """Write a directory's record anew, elsewhere, and return its new key."""
+        room = max(record.room, 60)
+
+        def build(position: int) -> bytes:
+            there = replace(record, seek_directory=position, room=room)
+            return key.before(there.to_bytes().ljust(room, b"\0"), position)
+
+        self._allocate(build)
+        self._left_behind.append((key.seek_key, key.seek_key + key.nbytes))
+        return Key.parse(self._patches[-1][1])
 
     def _place_free_lists(self) -> tuple[Header, Header, FreeList]:
         """Place the lists of free segments for the time before the change, and after it.

@@ -10,7 +10,10 @@ from typing import Final
 from onnxroot._root_records import BIG, LEAST_KEY, Header
 from onnxroot.errors import FormatError
 
-__all__ = ["FreeList"]
+__all__ = ["MARK", "FreeList"]
+
+MARK: Final = 4
+"""Bytes at the begin of a free segment that tell how long it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +88,12 @@ class FreeList:
         return FreeList(tuple(part for part in left if part[0] < part[1]), self.end)
 
     def allocate(self, nbytes: int) -> tuple[int, FreeList]:
-        """Take so many bytes from the first segment that has them, or behind the end."""
-        fitting = (start for start, stop in self.segments if stop - start >= nbytes)
+        """Take so many bytes from the first segment that has them, or behind the end.
+
+        What is left of a segment has room for its mark, or there is nothing left.
+        """
+        left = ((start, stop - start - nbytes) for start, stop in self.segments)
+        fitting = (start for start, rest in left if rest == 0 or rest >= MARK)
         start = next(fitting, self.end)
         return start, self.take(start, start + nbytes)
 

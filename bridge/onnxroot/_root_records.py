@@ -271,32 +271,18 @@ class Directory:
             raise FormatError("the record of a directory has no room for large positions")
         return data + self.rest
 
-    def to_key_list(self, seek_keys: int, nbytes_keys: int) -> list[tuple[int, bytes]]:
-        """Return the writes, a position and bytes each, that turn the record to another key list.
+    def changes_to(self, new: Directory) -> tuple[int, bytes]:
+        """Return the write, a position and bytes, that makes another record of this one.
 
-        Each changes one number, so that a write is never cut short: only where it crosses the
-        border of two pages of memory could that happen to one that is killed. In between the
-        record gives the length of the longer list, which does not harm the shorter.
+        It begins with the first byte that differs and ends with the last.
 
         Raises:
             FormatError: See `to_bytes`.
         """
-        data = self.to_bytes()
-        changed = replace(self, seek_keys=seek_keys, nbytes_keys=nbytes_keys, modified=now())
-        new = changed.to_bytes()
-        if len(new) != len(data):
-            return [(self.position, new)]  # positions become large
-        layout = _BIG_DIRECTORY if len(data) > _SMALL_DIRECTORY.size + len(self.rest) else None
-        seek = (layout or _SMALL_DIRECTORY).size
-        fields = {
-            "modified": (6, 10),
-            "nbytes": (10, 14),
-            "seek": (seek - (8 if layout else 4), seek),
-        }
-        grows = nbytes_keys > self.nbytes_keys
-        order = ("nbytes", "seek", "modified") if grows else ("seek", "nbytes", "modified")
-        bounds = [fields[name] for name in order]
-        return [(self.position + a, new[a:b]) for a, b in bounds if new[a:b] != data[a:b]]
+        before, after = self.to_bytes(), new.to_bytes()
+        differing = [i for i, byte in enumerate(after) if before[i : i + 1] != bytes([byte])]
+        start, stop = (differing[0], differing[-1] + 1) if differing else (0, 0)
+        return self.position + start, after[start:stop]
 
 
 _SMALL_DIRECTORY: Final = struct.Struct(">hIIiiIII")
@@ -337,9 +323,14 @@ class KeyList:
         found = [key for key in self.keys if key.name == name]
         return max(found, key=lambda key: key.cycle, default=None)
 
-    def without(self, name: bytes) -> KeyList:
-        """Return the list without the keys of that name."""
-        return KeyList(self.key, tuple(key for key in self.keys if key.name != name))
+    def without_directory(self, name: bytes) -> KeyList:
+        """Return the list without the directory of that name; other objects may have it, too."""
+        kept = (key for key in self.keys if key.name != name or not key.is_directory)
+        return KeyList(self.key, tuple(kept))
+
+    def next_cycle(self, name: bytes) -> int:
+        """Return a cycle for one more key of that name."""
+        return 1 + max((key.cycle for key in self.keys if key.name == name), default=0)
 
     def to_bytes(self, position: int) -> bytes:
         """Return the record for a position in the file."""

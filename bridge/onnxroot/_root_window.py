@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
 from onnxroot._root_empty import empty_parts
 from onnxroot._root_free import FreeList
-from onnxroot._root_records import Directory, Header, Key, KeyList
+from onnxroot._root_records import LEAST_KEY, Directory, Header, Key, KeyList
 from onnxroot.errors import FormatError
 
 __all__ = ["HEAD_NBYTES", "NoRoomError", "Place", "Window", "read_at", "write_at"]
@@ -143,8 +145,38 @@ class Window(io.RawIOBase):
         free = FreeList.parse(record[Key.parse(record).length :], header)
         own = [(header.seek_free, header.nbytes_free), (header.seek_info, header.nbytes_info)]
         free = free.release((seek, seek + n) for seek, n in own if seek >= self.start)
+        free = free.release(self._gaps(free))
         inner = tuple(s for s in free.segments if s[0] >= self.start)
         return top.keys.keys[0], FreeList(inner, free.end)
+
+    def _gaps(self, free: FreeList) -> Iterator[tuple[int, int]]:
+        """Yield the gaps between records: uproot leaves a few bytes before some.
+
+        They are found by going from record to record, as those do who search a file.
+        """
+        ends = dict(free.segments)
+        position = self.start
+        while position < free.end:
+            if position in ends:
+                position = ends[position]
+                continue
+            gap, key = self._key_near(position)
+            if key is None:
+                return
+            if gap:
+                yield position, position + gap
+            position += gap + key.nbytes
+
+    def _key_near(self, position: int) -> tuple[int, Key | None]:
+        """Return the next key, if it is near, and how far that is."""
+        self.seek(position)
+        data = self.read(LEAST_KEY + 512)
+        for gap in range(LEAST_KEY):
+            with suppress(FormatError):
+                key = Key.parse(data, gap)
+                if key.seek_key == position + gap:
+                    return gap, key
+        return 0, None
 
 
 class Place:
@@ -154,6 +186,12 @@ class Place:
         self.key = key
         self.record = record
         self.keys = keys
+
+    @property
+    def key_list(self) -> list[tuple[int, int]]:
+        """The part of the file that the key list takes, if there is one."""
+        seek = self.record.seek_keys
+        return [(seek, seek + min(self.record.nbytes_keys, self.keys.key.nbytes))] if seek else []
 
     @classmethod
     def top(cls, file: Window | io.FileIO, header: Header) -> Place:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from onnxroot._batches import Batch
 from onnxroot._external import map_file
 from onnxroot.adapter import Options, find_adapter
 from onnxroot.errors import FormatError, UnsupportedModelError
 
-__all__ = ["Source", "import_foreign", "name_of", "source_of"]
+__all__ = ["Source", "check_source", "name_of", "source_of"]
 
 U8 = npt.NDArray[np.uint8]
 
@@ -28,25 +29,43 @@ class Source:
     Attributes:
         data: Its bytes.
         folder: Where its external files are, or None.
-        name: Its file name, or "" where it came from memory.
+        name: The name of the file it is from, or "" where it came from memory.
+        provenance: What an adapter says of where it is from.
+        batches: What an adapter has proven it with.
     """
 
     data: U8
     folder: Path | None
     name: str
+    provenance: dict[str, str] = field(default_factory=dict)
+    batches: tuple[Batch, ...] = ()
 
 
-def source_of(model: Any, external_data_dir: str | os.PathLike[str] | None) -> Source:
-    """Return the bytes of whatever `onnxroot.write` was given.
+def source_of(
+    model: Any,
+    external_data_dir: str | os.PathLike[str] | None = None,
+    options: Options | None = None,
+) -> Source:
+    """Return the bytes of whatever `onnxroot.write` was given, as an ONNX file.
+
+    Args:
+        model: The path of an ONNX file, or of a file or folder that an adapter knows; bytes, or
+            an object of onnx, onnx_ir or a framework.
+        external_data_dir: Folder of external data, where it is not that of the ONNX file.
+        options: What the user says about a model of another framework.
 
     Raises:
         FormatError: It is another kind of file.
+        UnsupportedModelError: An adapter can't convert it.
         TypeError: It is no model.
         OSError: The file can't be read.
     """
     folder = None if external_data_dir is None else Path(external_data_dir)
     if isinstance(model, (str, os.PathLike)):
         path = Path(model)
+        foreign = None if _is_onnx_by_name(path) else _convert(path, path.name, options)
+        if foreign:
+            return foreign
         data = map_file(path)
         _refuse_other_files(path, data[:512].tobytes())
         return Source(data, folder or path.parent, path.name)
@@ -58,28 +77,46 @@ def source_of(model: Any, external_data_dir: str | os.PathLike[str] | None) -> S
         model = model.SerializeToString()
     if isinstance(model, (bytes, bytearray, memoryview)):
         return Source(np.frombuffer(model, np.uint8), folder, "")
+    foreign = _convert(model, "", options)
+    if foreign:
+        return foreign
     raise TypeError(
-        f"can't write a {type(model).__name__}: expected the path of an .onnx file, its bytes, an "
-        "onnx.ModelProto or an onnx_ir.Model"
+        f"can't write a {type(model).__name__}: expected the path of a model file, the bytes of an "
+        "ONNX file, an onnx.ModelProto, an onnx_ir.Model, or a model of a framework for which an "
+        "adapter is installed"
     )
 
 
-def import_foreign(path: str) -> Any:
-    """Return the path of an ONNX file as it is, or what an adapter makes of another file.
+def check_source(path: Path) -> None:
+    """Refuse a file that is neither an ONNX file by its name nor known to an adapter.
 
     Raises:
-        UnsupportedModelError: No adapter knows it.
+        UnsupportedModelError: It is neither.
         OSError: There is no such file.
     """
-    if path.lower().endswith(".onnx"):
-        return path
-    Path(path).stat()
-    found = find_adapter(Path(path))
-    if found is None:
+    path.stat()
+    if not _is_onnx_by_name(path) and find_adapter(path) is None:
         raise UnsupportedModelError(
             f"{path}: expected an .onnx file or a ROOT file, and no installed adapter knows it"
         )
-    return found[0].convert(Path(path), Options()).model
+
+
+def _is_onnx_by_name(path: Path) -> bool:
+    return path.suffix.lower() == ".onnx"
+
+
+def _convert(model: Any, name: str, options: Options | None) -> Source | None:
+    """Let an adapter convert a model; None if none knows it."""
+    found = find_adapter(model)
+    if found is None:
+        return None
+    adapter, what = found
+    try:
+        conversion = adapter.convert(model, options or Options())
+    except UnsupportedModelError as error:
+        raise UnsupportedModelError(f"{name or what}: {error}") from error
+    data = np.frombuffer(conversion.model.SerializeToString(), np.uint8)
+    return Source(data, None, name, conversion.provenance, conversion.batches)
 
 
 def name_of(source: Source) -> str:

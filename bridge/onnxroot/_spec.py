@@ -16,6 +16,7 @@ __all__ = [
     "PAYLOAD",
     "PAYLOAD_FIELDS",
     "ROOT_MESSAGE",
+    "SAMPLES",
     "SPILL_NBYTES",
     "TENSOR",
     "TENSORS",
@@ -72,6 +73,9 @@ SPILL_NBYTES = 1 << 16
 
 CHUNK_NBYTES = 1 << 23
 """Most payload bytes in one cluster. FORMAT §5.3"""
+
+SAMPLES = "samples/Sample"
+"""RNTuple with inputs and outputs to check the model with. FORMAT §8"""
 
 EXTERNAL_SEGMENT = "ExternalSegment"
 """Table with the layout of the external files; a message type of our own. FORMAT §6"""

@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
 
 from onnxroot._address import Address
+from onnxroot._file_locks import lock_file
 from onnxroot._rntuple_read import RootFile
 from onnxroot._rntuple_write import ModelWriter, add_streamer_info
-from onnxroot._root_edit import RootEdit, lock_file
+from onnxroot._root_edit import RootEdit
 from onnxroot._root_empty import empty_file
 from onnxroot._root_window import NoRoomError, Window
-from onnxroot._spec import MANIFEST, TENSORS
+from onnxroot._spec import MANIFEST, SAMPLES, TENSORS
 from onnxroot._stored import StoredModel
 from onnxroot._transaction import Transaction
 from onnxroot.errors import (
@@ -23,13 +25,10 @@ from onnxroot.errors import (
     UnsupportedModelError,
 )
 
-__all__ = ["check_destination", "copy", "directory_in", "put", "remove"]
+__all__ = ["Content", "check_destination", "copy", "directory_in", "put", "remove"]
 
 _SMALL_NBYTES = 1 << 23  # models that are put together in memory
 _KEPT_NBYTES = 1 << 18  # room for the manifest and the metadata of RNTuples
-
-Write = Callable[[ModelWriter], None]
-Prove = Callable[[RootFile], None]
 
 
 class Destination(Enum):
@@ -45,24 +44,39 @@ class Destination(Enum):
     """There is a model at the address."""
 
 
-def put(
-    address: Address,
-    write: Write,
-    prove: Prove,
-    *,
-    compression: str,
-    nbytes: int,
-    replace: bool,
-    timeout: float,
-) -> None:
-    """Put a model into a ROOT file.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """A model that is to be put somewhere.
 
-    Args:
-        address: Where; with a directory.
+    Attributes:
         write: Writes its tables and its manifest.
         prove: Reads them back, before the file changes, and raises if anything is amiss.
         compression: Of the payload.
         nbytes: About how many bytes will be written, at most.
+    """
+
+    write: Callable[[ModelWriter], None]
+    prove: Callable[[RootFile], None]
+    compression: str
+    nbytes: int
+
+    def fill(self, window: Window, directory: str) -> Window:
+        """Write the model into a window, and return that.
+
+        Raises:
+            NoRoomError: It does not fit.
+        """
+        with ModelWriter(window, directory, compression=self.compression) as writer:
+            self.write(writer)
+        return window
+
+
+def put(address: Address, content: Content, *, replace: bool, timeout: float) -> None:
+    """Put a model into a ROOT file.
+
+    Args:
+        address: Where; with a directory.
+        content: The model.
         replace: Replace a model that is there.
         timeout: Seconds to wait for another writer of the same file.
 
@@ -76,77 +90,61 @@ def put(
     while True:
         destination = check_destination(address, replace=replace)
         if destination in {Destination.ADD, Destination.REPLACE}:
-            _put_into(address.path, address, write, prove, compression, nbytes, replace, timeout)
+            with RootEdit(address.path, address.directory, timeout=timeout) as edit:
+                if check_destination(address, replace=replace) is not Destination.ADD:
+                    edit.release(_left_behind(edit, address))
+                _put_into(edit, content)
             return
         if destination is Destination.WHOLE_FILE:
             with lock_file(address.path, timeout):
                 if check_destination(address, replace=replace) is destination:
-                    _put_alone(address, write, prove, compression, nbytes, over=True)
+                    _put_alone(address, content, over=True)
                     return
         else:
             try:
-                _put_alone(address, write, prove, compression, nbytes, over=False)
+                _put_alone(address, content, over=False)
             except ModelExistsError:
                 continue  # somebody else made it meanwhile: add to that
             return
 
 
-def _put_alone(
-    address: Address, write: Write, prove: Prove, compression: str, nbytes: int, *, over: bool
-) -> None:
+def _put_alone(address: Address, content: Content, *, over: bool) -> None:
     """Write a file that holds the model alone."""
     place = Path(address.path)
     with Transaction() as transaction:
         path = transaction.create(place, replace=over)
         path.write_bytes(empty_file(place.name))
-        _put_into(str(path), address, write, prove, compression, nbytes, replace=False, timeout=0)
+        # Nobody sees that file yet: the transaction waits for the disk.
+        with RootEdit(str(path), address.directory, timeout=0, durable=False) as edit:
+            _put_into(edit, content)
 
 
-def _put_into(
-    path: str,
-    address: Address,
-    write: Write,
-    prove: Prove,
-    compression: str,
-    nbytes: int,
-    replace: bool,
-    timeout: float,
-) -> None:
-    """Put a model into a file that exists: the address's own, or one that will be it."""
-    in_place = path == address.path
-    with RootEdit(path, address.directory, timeout=timeout, durable=in_place) as edit:
-        if in_place and check_destination(address, replace=replace) is Destination.REPLACE:
-            edit.release(_left_behind(edit, address))
-
-        def fill(window: Window) -> Window:
-            with ModelWriter(window, edit.inner, compression=compression) as writer:
-                write(writer)
-            return window
-
-        small = nbytes < _SMALL_NBYTES
-        edit.insert(_fill_small(edit, fill) if small else _fill_large(edit, fill, nbytes))
-        infos = add_streamer_info(edit.streamer_infos())
-        if infos is not None:
-            edit.replace_streamer_infos(infos)
-        with RootFile(path, patches=edit.stage()) as file:
-            prove(file)
-        edit.commit()
+def _put_into(edit: RootEdit, content: Content) -> None:
+    """Put a model into a file that exists."""
+    small = content.nbytes < _SMALL_NBYTES
+    edit.insert(_fill_small(edit, content) if small else _fill_large(edit, content))
+    infos = add_streamer_info(edit.streamer_infos())
+    if infos is not None:
+        edit.replace_streamer_infos(infos)
+    with RootFile(edit.path, patches=edit.stage()) as file:
+        content.prove(file)
+    edit.commit()
 
 
-def _fill_small(edit: RootEdit, fill: Callable[[Window], Window]) -> Window:
+def _fill_small(edit: RootEdit, content: Content) -> Window:
     """Put a model together in memory; if it would fit into the file, once more for that place."""
-    window = fill(edit.window_at_end(in_memory=True))
+    window = content.fill(edit.window_at_end(in_memory=True), edit.inner)
     inside = edit.window_inside(window.nbytes, in_memory=True)
-    return fill(inside) if inside else window
+    return content.fill(inside, edit.inner) if inside else window
 
 
-def _fill_large(edit: RootEdit, fill: Callable[[Window], Window], nbytes: int) -> Window:
+def _fill_large(edit: RootEdit, content: Content) -> Window:
     """Write a model where it should fit, or behind the end of the file."""
-    inside = edit.window_inside(nbytes + _KEPT_NBYTES, in_memory=False)
+    inside = edit.window_inside(content.nbytes + _KEPT_NBYTES, in_memory=False)
     if inside:
         with suppress(NoRoomError):
-            return fill(inside)
-    return fill(edit.window_at_end(in_memory=False))
+            return content.fill(inside, edit.inner)
+    return content.fill(edit.window_at_end(in_memory=False), edit.inner)
 
 
 def remove(address: Address, *, timeout: float) -> None:
@@ -175,7 +173,7 @@ def remove(address: Address, *, timeout: float) -> None:
             directory_in(file, address)
         edit.release(_left_behind(edit, address))
         edit.remove()
-        if edit.is_empty:
+        if edit.is_empty and _can_be_exchanged(Path(address.path)):
             # ROOT searches a file without keys for lost ones whenever it opens it, and then takes
             # what follows a free segment for free. So there must be none.
             with Transaction() as transaction:
@@ -214,15 +212,13 @@ def copy(
         writer.write_manifest(text)
 
     nbytes = sum(length for _, length in source.file.blobs(source.directory))
-    put(
-        address,
-        write,
-        lambda file: StoredModel(file, address.directory).check_files(),
+    content = Content(
+        write=write,
+        prove=lambda file: StoredModel(file, address.directory).check_files(),
         compression=compression,
         nbytes=2 * nbytes,
-        replace=replace,
-        timeout=timeout,
     )
+    put(address, content, replace=replace, timeout=timeout)
 
 
 def _resolved(address: Address) -> Address:
@@ -239,16 +235,32 @@ def _left_behind(edit: RootEdit, address: Address) -> list[tuple[int, int]]:
         UnsupportedModelError: Its directory holds something that is not part of it.
     """
     with RootFile(address.path) as file:
-        manifest = StoredModel(file, address.directory).manifest
-        mine = {MANIFEST, TENSORS, *manifest.tables}
-        for key in file.keys_below(address.directory):
-            if key not in mine:
-                raise UnsupportedModelError(
-                    f"{address}/{key} is not part of the model; move it elsewhere, or delete it "
-                    "with ROOT, before the model is removed or replaced"
-                )
+        _refuse_other_objects(file, address)
         blobs = [(start, start + length) for start, length in file.blobs(address.directory)]
     return [*edit.records(), *edit.with_keys(blobs)]
+
+
+def _refuse_other_objects(file: RootFile, address: Address) -> None:
+    """Refuse to remove or replace a model whose directory holds something else.
+
+    Raises:
+        UnsupportedModelError: It does.
+    """
+    manifest = StoredModel(file, address.directory).manifest
+    mine = {MANIFEST, TENSORS, SAMPLES.partition("/")[0], *manifest.tables}
+    for key in file.keys_below(address.directory):
+        if key not in mine:
+            raise UnsupportedModelError(
+                f"{address}/{key} is not part of the model; move it elsewhere, or delete it with "
+                "ROOT, before the model is removed or replaced"
+            )
+
+
+def _can_be_exchanged(path: Path) -> bool:
+    """Return whether another file can take the place of one, and nobody would notice."""
+    status = path.stat()
+    mine = not hasattr(os, "geteuid") or status.st_uid == os.geteuid()
+    return status.st_nlink == 1 and mine and os.access(path.parent, os.W_OK)
 
 
 def check_destination(address: Address, *, replace: bool) -> Destination:
@@ -260,6 +272,7 @@ def check_destination(address: Address, *, replace: bool) -> Destination:
 
     Raises:
         ModelExistsError: There is something.
+        UnsupportedModelError: It is to be replaced, and holds something else, too.
         FormatError: The file is damaged, or not a ROOT file.
         OSError: It can't be read, or there is no such folder.
     """
@@ -289,7 +302,8 @@ def check_destination(address: Address, *, replace: bool) -> Destination:
             raise ModelExistsError(
                 f"{address} exists; choose another name, or replace it (replace=True, --replace)"
             )
-        alone = file.holds_only(address.directory)
+        _refuse_other_objects(file, address)
+        alone = file.holds_only(address.directory) and _can_be_exchanged(path)
         return Destination.WHOLE_FILE if alone else Destination.REPLACE
 
 

@@ -8,6 +8,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from onnxroot._batches import Batch, batches_from
 from onnxroot._chunks import values_per_cluster
 from onnxroot._dtypes import STORAGES
 from onnxroot._external import ExternalTensor, external_tensors
@@ -18,7 +19,14 @@ from onnxroot._ragged import distinct, exclusive_sum, scatter
 from onnxroot._rntuple_read import RootFile, TableReader
 from onnxroot._schema import Field
 from onnxroot._sha256 import Sha256
-from onnxroot._spec import EXTERNAL_SEGMENT, PAYLOAD, PAYLOAD_FIELDS, ROOT_MESSAGE, TENSOR
+from onnxroot._spec import (
+    EXTERNAL_SEGMENT,
+    PAYLOAD,
+    PAYLOAD_FIELDS,
+    ROOT_MESSAGE,
+    SAMPLES,
+    TENSOR,
+)
 from onnxroot._tables_read import ValueReader, message_table, payload_table, tables_in
 from onnxroot._varints import encode_varints
 from onnxroot._wire import VARINT
@@ -81,6 +89,14 @@ class StoredModel:
         return self._tables[name]
 
     @cached_property
+    def batches(self) -> tuple[Batch, ...]:
+        """Inputs and outputs that are stored with the model, to check it with."""
+        if SAMPLES not in self.manifest.tables:
+            return ()
+        reader = self.reader(SAMPLES)
+        return batches_from(reader.all_columns(), reader.where)
+
+    @cached_property
     def payloads(self) -> Payloads:
         """The index of the payloads."""
         if PAYLOAD not in self.manifest.tables:
@@ -120,7 +136,7 @@ class StoredModel:
             if table is not None:
                 found[name] = table
         if ROOT_MESSAGE not in found:
-            raise FormatError(f"{self.where}: has no {ROOT_MESSAGE} table; it is damaged")
+            raise FormatError(f"{self.where}: has no {ROOT_MESSAGE} table; {self.file.fault}")
         return Tables(
             schema=self.manifest.schema,
             tables=found,
@@ -140,7 +156,7 @@ class StoredModel:
         except FormatError as error:
             if str(error).startswith(self.where):
                 raise
-            raise FormatError(f"{self.where}: {error}; the file is damaged") from error
+            raise FormatError(f"{self.where}: {error}; {self.file.fault}") from error
 
     @cached_property
     def _n_inside(self) -> int:
@@ -164,7 +180,7 @@ class StoredModel:
         rows = self.payloads.row[first:]
         where = f"{self.where}/{EXTERNAL_SEGMENT}"
         if len(rows) != n_rows or np.any(rows != np.arange(n_rows)):
-            raise FormatError(f"{where}: has other rows than payloads; the file is damaged")
+            raise FormatError(f"{where}: has other rows than payloads; {self.file.fault}")
         locations = table.columns["location"].to_list() if table else []
         documents: dict[str, Document] = {}
         for file in self.manifest.external_files:
@@ -224,7 +240,7 @@ class StoredModel:
                 where, nbytes, sha256 = f"{where}, {location}", file.nbytes, file.sha256
         if document.nbytes != nbytes:
             raise IntegrityError(
-                f"{where}: {document.nbytes} bytes, the manifest says {nbytes}; the file is damaged"
+                f"{where}: {document.nbytes} bytes, the manifest says {nbytes}; {self.file.fault}"
             )
         with Sha256() as digest:
             for window in document.windows():
@@ -234,7 +250,7 @@ class StoredModel:
             found = digest.hexdigest()
         if found != sha256:
             raise IntegrityError(
-                f"{where}: the SHA-256 is {found}, the manifest says {sha256}; the file is damaged"
+                f"{where}: the SHA-256 is {found}, the manifest says {sha256}; {self.file.fault}"
             )
 
     def check_files(self) -> None:

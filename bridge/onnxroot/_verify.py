@@ -12,7 +12,7 @@ import numpy.typing as npt
 from onnxroot._chunks import cut, labels
 from onnxroot._dtypes import STORAGES
 from onnxroot._rntuple_read import TableReader
-from onnxroot._spec import PAYLOAD, TENSORS
+from onnxroot._spec import PAYLOAD, SAMPLES, TENSORS
 from onnxroot._stored import StoredModel
 from onnxroot.errors import IntegrityError, OnnxRootError
 from onnxroot.tables import Column
@@ -33,6 +33,7 @@ class Report:
         n_clusters: Number of clusters that were checked.
         n_copies: How often each table is there: more than once where ``hadd`` has merged copies of
             the model. They agree if there are no problems.
+        n_batches: How many batches of samples it was run on.
         problems: One line for each fault, naming the table or the tensors; empty if there is none.
     """
 
@@ -41,6 +42,7 @@ class Report:
     n_tables: int
     n_clusters: int
     n_copies: int
+    n_batches: int
     problems: tuple[str, ...]
 
     @property
@@ -64,6 +66,8 @@ def verify_stored(stored: StoredModel) -> Report:
             problems += _check_storage(stored, name)
         elif name == PAYLOAD:
             problems += _attempt(lambda: stored.payloads)
+        elif name == SAMPLES:
+            problems += _attempt(lambda: stored.batches)
         else:
             problems += _attempt(partial(stored.table, name))
     if not problems:
@@ -75,6 +79,7 @@ def verify_stored(stored: StoredModel) -> Report:
         n_tables=len(infos),
         n_clusters=sum(len(info.digests) for info in infos),
         n_copies=stored.n_copies,
+        n_batches=0,
         problems=tuple(problems),
     )
 

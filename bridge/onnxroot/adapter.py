@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-import numpy.typing as npt
+from onnxroot._batches import Batch, Difference, compare, default_tolerance
 
 if TYPE_CHECKING:
     import onnx
@@ -32,8 +31,6 @@ __all__ = [
 
 GROUP = "onnxroot.adapters"
 """Name of the entry-point group."""
-
-Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,21 +65,6 @@ class Options:
     module: str | None = None
     custom_objects: str | None = None
     keep_debug_info: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Batch:
-    """Inputs that were given to a model, and what the source framework made of them.
-
-    Attributes:
-        inputs: By name in the ONNX model; strings in arrays of objects.
-        outputs: By name in the ONNX model.
-        tolerance: By how much outputs may differ, by name; see `compare`.
-    """
-
-    inputs: dict[str, Array]
-    outputs: dict[str, Array]
-    tolerance: dict[str, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,66 +138,3 @@ def find_adapter(source: Any) -> tuple[Adapter, str] | None:
         if what:
             return adapter, what
     return None
-
-
-# --- the same outputs ----------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """How an output differs from what it should be.
-
-    Attributes:
-        name: The output.
-        n_rows: How many rows there are; a row is what belongs to one value of the first dimension.
-        n_differing: How many differ by more than the tolerance.
-        largest: The largest difference, in units of the largest expected value, at least 1.
-        text: One line that says so.
-    """
-
-    name: str
-    n_rows: int
-    n_differing: int
-    largest: float
-    text: str
-
-
-def default_tolerance(dtype: np.dtype[Any]) -> float:
-    """Return by how much outputs of a type may differ: 0 for what is not floating-point."""
-    return {"f2": 1e-2, "f4": 1e-4, "f8": 1e-7}.get(dtype.str[1:], 0.0)
-
-
-def compare(name: str, found: Array, expected: Array, tolerance: float) -> Difference | None:
-    """Compare an output with what it should be.
-
-    An element is the same if ``|found - expected| <= tolerance * max(1, |expected|)``; NaNs and
-    infinities must be the same, and what is not floating-point must be equal.
-
-    Args:
-        name: The output.
-        found: What onnxruntime gave.
-        expected: What the source framework gave.
-        tolerance: See above.
-
-    Returns:
-        The difference; None if there is none.
-    """
-    if found.shape != expected.shape:
-        text = f"{name}: the shape {found.shape}, expected {expected.shape}"
-        return Difference(name, len(expected) if expected.ndim else 1, -1, np.inf, text)
-    if expected.dtype.kind != "f" or found.dtype.kind != "f":
-        off = np.where(found == expected, 0.0, np.inf)
-    else:
-        a, b = found.astype(np.float64), expected.astype(np.float64)
-        with np.errstate(invalid="ignore", over="ignore"):
-            off = np.abs(a - b) / np.maximum(1.0, np.abs(b))
-        off = np.where((a == b) | (np.isnan(a) & np.isnan(b)), 0.0, off)
-        off = np.where(np.isnan(off), np.inf, off)
-    rows = off.reshape(len(off), -1).max(axis=1, initial=0.0) if off.ndim else off.reshape(1)
-    n_differing = int(np.count_nonzero(rows > tolerance))
-    if not n_differing:
-        return None
-    largest = float(rows.max())
-    by = f"by up to {largest:.3g}, tolerance {tolerance:g}" if np.isfinite(largest) else "entirely"
-    text = f"{name}: {n_differing} of {len(rows)} rows differ {by}"
-    return Difference(name, len(rows), n_differing, largest, text)

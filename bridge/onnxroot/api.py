@@ -13,15 +13,17 @@ import numpy as np
 import numpy.typing as npt
 
 from onnxroot._address import Address, parse_address
+from onnxroot._batches import columns_of
 from onnxroot._deviation import dissect
 from onnxroot._external import attach
 from onnxroot._join import Document
 from onnxroot._manifest import ExternalFile, Manifest
 from onnxroot._schema import installed_schema
 from onnxroot._sha256 import sha256_of
-from onnxroot._source import Source, import_foreign, name_of, source_of
+from onnxroot._source import Source, check_source, name_of, source_of
 from onnxroot._spec import CHUNK_NBYTES, FORMAT_VERSION
 from onnxroot._transaction import Transaction
+from onnxroot.adapter import Options
 from onnxroot.errors import (
     FormatError,
     IntegrityError,
@@ -36,7 +38,16 @@ if TYPE_CHECKING:
     from onnxroot._verify import Report
     from onnxroot.model import Model
 
-__all__ = ["convert", "copy", "list_models", "open", "remove", "verify", "write"]
+__all__ = [
+    "convert",
+    "copy",
+    "include_dir",
+    "list_models",
+    "open",
+    "remove",
+    "verify",
+    "write",
+]
 
 U8 = npt.NDArray[np.uint8]
 
@@ -51,9 +62,10 @@ def write(
     compression: str = "zstd",
     external_data_dir: str | os.PathLike[str] | None = None,
     metadata: Mapping[str, str] | None = None,
+    options: Options | None = None,
     timeout: float = _LOCK_SECONDS,
 ) -> Manifest:
-    """Store an ONNX model in a ROOT file, provably so that every byte comes back.
+    """Store a model in a ROOT file as ONNX, provably so that every byte comes back.
 
     The file appears, or changes, only once the model was read back from it and compared with the
     original, and then at once: whoever reads it, or is killed, finds it as it was or with the whole
@@ -61,7 +73,8 @@ def write(
 
     Args:
         model: Path of an ``.onnx`` file, its bytes, an ``onnx.ModelProto`` or an
-            ``onnx_ir.Model``. Anything but a path is stored as its own serialization.
+            ``onnx_ir.Model``; anything but a path is stored as its own serialization. Or a file,
+            folder or object of another framework, if an adapter for it is installed.
         destination: ``file.root:dir/model``; ``file.root`` alone takes the ``.onnx`` file's name
             without its ending, or ``model``.
         replace: Replace a model that is there.
@@ -69,6 +82,7 @@ def write(
             (``zstd:9``), or ``none``.
         external_data_dir: Folder of external data, where it is not that of the ``.onnx`` file.
         metadata: Keys and values of your own, kept in the manifest.
+        options: What there is to say about a model of another framework, see `adapter.Options`.
         timeout: Seconds to wait for another onnxroot that writes to the same file.
 
     Returns:
@@ -82,9 +96,9 @@ def write(
         LockedError: Another onnxroot is writing to the file.
         OSError: A file can't be read or written.
     """
-    from onnxroot._store import check_destination, put  # noqa: PLC0415  (uproot takes 0.3 s)
+    from onnxroot._store import Content, check_destination, put  # noqa: PLC0415  (uproot takes 0.3 s)
 
-    source = source_of(model, external_data_dir)
+    source = source_of(model, external_data_dir, options)
     address = parse_address(destination)
     address = Address(address.path, address.directory or name_of(source))
     check_destination(address, replace=replace)
@@ -112,18 +126,18 @@ def write(
         nonlocal manifest
         writer.write_tables(tables)
         writer.write_payloads(tables, buffers)
+        if source.batches:
+            writer.write_samples(columns_of(source.batches))
         manifest = changed(manifest, tables=writer.tables)
         writer.write_manifest(manifest.to_json())
 
-    put(
-        address,
-        write_tables,
-        lambda file: _prove(file, address.directory, source.data, dict(files)),
+    content = Content(
+        write=write_tables,
+        prove=lambda file: _prove(file, address.directory, source.data, dict(files)),
         compression=compression,
         nbytes=tables.nbytes + sum(len(array) for array in buffers.arrays),
-        replace=replace,
-        timeout=timeout,
     )
+    put(address, content, replace=replace, timeout=timeout)
     return manifest
 
 
@@ -177,11 +191,13 @@ def list_models(path: str | os.PathLike[str]) -> list[str]:
         return file.directories()
 
 
-def verify(address: str | os.PathLike[str]) -> Report:
+def verify(address: str | os.PathLike[str], *, run: bool = False) -> Report:
     """Check a stored model: every table, every tensor, and the rebuilt files.
 
     Args:
         address: ``file.root:dir/model``, or ``file.root`` if it holds one model.
+        run: Run it with onnxruntime too, on the samples that are stored with it, and compare its
+            outputs with those of the framework that it is from.
 
     Returns:
         The report; damage within the model is in its ``problems``, not raised.
@@ -189,13 +205,17 @@ def verify(address: str | os.PathLike[str]) -> Report:
     Raises:
         FormatError: Not a ROOT file, or its manifest can't be read.
         ModelNotFoundError: No such model.
+        UnsupportedModelError: It is to be run, and there are no samples.
+        MissingDependencyError: It is to be run, and onnxruntime is not installed.
         OSError: The file can't be opened.
     """
-    from onnxroot._verify import verify_stored  # noqa: PLC0415  (uproot takes 0.3 s)
+    from onnxroot._replay import run_samples  # noqa: PLC0415  (uproot takes 0.3 s)
+    from onnxroot._verify import verify_stored  # noqa: PLC0415
 
     stored = _open_stored(address)
     with stored.file:
-        return verify_stored(stored)
+        report = verify_stored(stored)
+        return run_samples(stored, report) if run else report
 
 
 def copy(
@@ -263,6 +283,7 @@ def convert(
     compression: str = "zstd",
     external_data_dir: str | os.PathLike[str] | None = None,
     metadata: Mapping[str, str] | None = None,
+    options: Options | None = None,
 ) -> None:
     """Convert between ``.onnx`` and ``.root``, whichever way the two names say; or copy.
 
@@ -275,6 +296,7 @@ def convert(
         compression: To ROOT: see `write`.
         external_data_dir: To ROOT: see `write`.
         metadata: To ROOT: see `write`.
+        options: From another framework: see `write`.
 
     Raises:
         FormatError: The source is not what its name says.
@@ -301,18 +323,19 @@ def convert(
         with open(source) as model:
             model.save(destination, replace=replace, embed=embed)
         return
-    model = import_foreign(origin.path)
+    check_source(Path(origin.path))
     if to_root:
         write(
-            model,
+            origin.path,
             destination,
             replace=replace,
             compression=compression,
             external_data_dir=external_data_dir,
             metadata=metadata,
+            options=options,
         )
         return
-    if model is origin.path:
+    if origin.path.lower().endswith(".onnx"):
         raise UnsupportedModelError(
             f"{source} and {destination} are both ONNX files: nothing to convert"
         )
@@ -320,7 +343,7 @@ def convert(
         raise ModelExistsError(f"{target.path} exists; choose another name or replace it")
     with Transaction() as transaction:
         new = transaction.create(Path(target.path), replace=replace)
-        new.write_bytes(source_of(model, None).data.tobytes())
+        new.write_bytes(source_of(origin.path, None, options).data.tobytes())
 
 
 # --- what was written ----------------------------------------------------------------------------
@@ -328,7 +351,7 @@ def convert(
 
 def _provenance(source: Source) -> dict[str, str]:
     """Return what made the model file; no local path."""
-    return {**_versions(), "file": source.name}
+    return {**_versions(), "file": source.name, **source.provenance}
 
 
 @cache
@@ -369,3 +392,8 @@ def _is_root(path: str) -> bool:
     """Return whether a file begins as ROOT files do."""
     with Path(path).open("rb") as file:
         return file.read(4) == b"root"
+
+
+def include_dir() -> str:
+    """Return the folder of ``onnxroot.hxx``, the C++ reader: what compilers want behind ``-I``."""
+    return str(Path(__file__).with_name("include"))

@@ -9,12 +9,15 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import fields
 from functools import wraps
+from pathlib import Path
 from typing import Any, NoReturn, ParamSpec, TypeVar
 
 import click
 
 from onnxroot import api
+from onnxroot.adapter import Options
 from onnxroot.errors import OnnxRootError
 
 __all__ = ["main"]
@@ -61,11 +64,110 @@ _compression = click.option(
 )
 
 
+_FOREIGN = (
+    click.option(
+        "--allow-pickle", is_flag=True, help="Open files that can run code; trust their author."
+    ),
+    click.option(
+        "--no-check",
+        "check",
+        flag_value=False,
+        default=True,
+        help="Do not compare the outputs with those of the framework.",
+    ),
+    click.option("--tolerance", type=float, help="By how much outputs may differ."),
+    click.option(
+        "--samples",
+        type=click.Path(path_type=Path),
+        metavar="FILE.npz",
+        help="Inputs to compare with, by name.",
+    ),
+    click.option("--opset", type=int, help="Version of the operator set."),
+    click.option(
+        "--input",
+        "inputs",
+        multiple=True,
+        metavar="NAME:SHAPE",
+        help="Shape of an input that the file does not give, as x:?,16; ? may vary.",
+    ),
+    click.option(
+        "--dynamic",
+        multiple=True,
+        metavar="NAME:AXIS",
+        help="An axis that may vary, beside the first.",
+    ),
+    click.option(
+        "--architecture",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Where the network of a file of weights is described.",
+    ),
+    click.option(
+        "--module",
+        metavar="PACKAGE.MODULE:FUNCTION",
+        help="What makes the network for a file of weights.",
+    ),
+    click.option(
+        "--custom-objects", metavar="PACKAGE.MODULE", help="Your own layers and functions."
+    ),
+    click.option("--keep-debug-info", is_flag=True, help="Keep source lines and stack traces."),
+)
+"""What there is to say about a model of another framework."""
+
+
+def _foreign(command: Callable[..., R]) -> Callable[..., R]:
+    """Give a command these options, as one argument."""
+
+    @wraps(command)
+    def run(*arguments: Any, **options: Any) -> R:
+        names = {item.name for item in fields(Options)}
+        mine = {name: options.pop(name) for name in names}
+        mine["inputs"] = dict(map(_parse_input, mine["inputs"]))
+        mine["dynamic"] = _parse_dynamic(mine["dynamic"])
+        return command(*arguments, foreign=Options(**mine), **options)
+
+    for option in reversed(_FOREIGN):
+        run = option(run)
+    return run
+
+
+def _parse_input(text: str) -> tuple[str, tuple[int | None, ...]]:
+    name, mark, shape = text.rpartition(":")
+    sizes = [part.strip() for part in shape.split(",") if part.strip()]
+    if not mark or any(not size.isdigit() and size != "?" for size in sizes):
+        raise click.BadParameter("expected NAME:SHAPE, such as x:?,16", param_hint="--input")
+    return name, tuple(None if size == "?" else int(size) for size in sizes)
+
+
+def _parse_dynamic(texts: tuple[str, ...]) -> dict[str, tuple[int, ...]]:
+    found: dict[str, tuple[int, ...]] = {}
+    for text in texts:
+        name, mark, axis = text.rpartition(":")
+        if not mark or not axis.isdigit():
+            raise click.BadParameter("expected NAME:AXIS, such as x:1", param_hint="--dynamic")
+        found[name] = (*found.get(name, ()), int(axis))
+    return found
+
+
 def _print_json(value: object) -> None:
     click.echo(json.dumps(value, indent=2))
 
 
+def _print_include_dir(context: click.Context, _: click.Parameter, asked: bool) -> None:
+    if asked:
+        click.echo(api.include_dir())
+        context.exit()
+
+
 @click.group(context_settings=_NAMES)
+@click.option(
+    "--include-dir",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_include_dir,
+    help="Print the folder of the C++ reader, onnxroot.hxx, and exit.",
+)
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.version_option(package_name="onnxroot", message="onnxroot %(version)s")
 def main(*, debug: bool) -> None:
@@ -87,20 +189,30 @@ def main(*, debug: bool) -> None:
 )
 @click.option("--meta", multiple=True, metavar="KEY=VALUE", help="To .root: a note of your own.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@_foreign
 @_plain_errors
 def convert(
-    source: str, destination: str, *, meta: tuple[str, ...], as_json: bool, **options: Any
+    source: str,
+    destination: str,
+    *,
+    meta: tuple[str, ...],
+    as_json: bool,
+    foreign: Options,
+    **options: Any,
 ) -> None:
-    """Convert a model from ONNX to ROOT, or back.
+    """Convert a model from ONNX, or from another framework, to ROOT; or back to ONNX.
 
     \b
     onnxroot convert tagger.onnx models.root:tagger
     onnxroot convert models.root:tagger tagger.onnx
+    onnxroot convert tagger.keras models.root:tagger
+    onnxroot convert tagger.pt models.root:tagger --input x:?,16
     """  # noqa: D301  (click's mark for lines as they are)
     pairs = [pair.partition("=") for pair in meta]
     if any(not key or not mark for key, mark, _ in pairs):
         raise click.BadParameter("expected KEY=VALUE", param_hint="--meta")
-    api.convert(source, destination, metadata={k: v for k, _, v in pairs}, **options)
+    metadata = {key: value for key, _, value in pairs}
+    api.convert(source, destination, metadata=metadata, options=foreign, **options)
     if as_json:
         _print_json({"source": source, "destination": destination})
 
@@ -224,15 +336,16 @@ def rm(models: tuple[str, ...]) -> None:
 
 @main.command(context_settings=_NAMES)
 @click.argument("model", metavar="MODEL")
+@click.option("--run", is_flag=True, help="Run it on its samples too, with onnxruntime.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @_plain_errors
-def verify(model: str, *, as_json: bool) -> None:
+def verify(model: str, *, run: bool, as_json: bool) -> None:
     """Check that a stored model is what was written; exit with 1 if it is not.
 
     Given a file that holds several models, checks all of them.
     """
     addresses = _addresses(model)
-    reports = [api.verify(address) for address in addresses]
+    reports = [api.verify(address, run=run) for address in addresses]
     if as_json:
         _print_json(
             [
@@ -241,6 +354,7 @@ def verify(model: str, *, as_json: bool) -> None:
                     "ok": report.ok,
                     "sha256": report.sha256,
                     "copies": report.n_copies,
+                    "batches_run": report.n_batches,
                     "problems": list(report.problems),
                 }
                 for report in reports
@@ -250,7 +364,7 @@ def verify(model: str, *, as_json: bool) -> None:
         if report.ok and not as_json:
             click.echo(
                 f"{report.address}: ok, {report.n_tables} tables, {report.n_clusters} clusters, "
-                f"sha256 {report.sha256}"
+                f"{_that_were_run(report.n_batches)}sha256 {report.sha256}"
             )
             if report.n_copies > 1:
                 click.echo(
@@ -263,6 +377,12 @@ def verify(model: str, *, as_json: bool) -> None:
             click.echo(f"onnxroot: {problem}", err=True)
     if not all(report.ok for report in reports):
         sys.exit(1)
+
+
+def _that_were_run(n_batches: int) -> str:
+    if not n_batches:
+        return ""
+    return f"the outputs of {n_batches} sample batches come out again, "
 
 
 def _addresses(model: str) -> list[str]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from onnxroot._batches import Batch
 from onnxroot._dtypes import ELEMENT_TYPES
 from onnxroot._embed import embed
 from onnxroot._external import relative_path
@@ -188,6 +189,11 @@ class Model:
     def tensors(self) -> Tensors:
         """The initializers by name; reading one reads that tensor's pages alone."""
         return Tensors(self._stored, self._main_graph)
+
+    @property
+    def samples(self) -> tuple[Batch, ...]:
+        """Inputs that the model was proven with, and the source framework's outputs; often none."""
+        return self._stored.batches
 
     @property
     def inputs(self) -> list[Value]:

@@ -17,92 +17,150 @@ std::string Hash(const std::string &bytes)
    return sha.Hex();
 }
 
+// Names are hexadecimal: they may hold line ends and what is no UTF-8.
+std::string Hex(const std::string &bytes)
+{
+   std::string text;
+   for (const unsigned char byte : bytes)
+      for (const int digit : {byte >> 4, byte & 15})
+         text += "0123456789abcdef"[digit];
+   return text;
+}
+
 void PrintValues(const std::vector<onnxroot::Value> &values)
 {
    for (const auto &value : values) {
-      std::cout << value.fName << '|' << value.fElementType << '|' << value.fTypeName << '|';
+      std::cout << Hex(value.fName) << '|' << value.fTypeName << '|';
       if (!value.fShape)
          std::cout << '*';
       else
          for (const auto &dim : *value.fShape)
-            std::cout << (dim.fValue ? std::to_string(*dim.fValue) : dim.fName.empty() ? "?" : dim.fName) << ',';
+            std::cout << (dim.fValue ? std::to_string(*dim.fValue) : Hex(dim.fName) + "?") << ',';
       std::cout << '\n';
    }
 }
 
 template <typename T>
-bool PrintTensor(onnxroot::Model &model, const std::string &name)
+std::string Elements(onnxroot::Model &model, const std::string &name)
 {
    const auto tensor = model.GetTensor<T>(name);
-   std::cout << tensor.fElementType << '|';
-   for (const auto dim : tensor.fShape)
-      std::cout << dim << ',';
-   const auto *const bytes = reinterpret_cast<const char *>(tensor.fValues.data());
-   std::cout << '|' << Hash(std::string(bytes, tensor.fValues.size() * sizeof(T))) << '\n';
-   return true;
+   if constexpr (std::is_same_v<T, std::string>) {
+      std::string texts;
+      for (const auto &text : tensor.fValues)
+         texts += Hex(text) + ',';
+      return texts;
+   } else {
+      return Hash({reinterpret_cast<const char *>(tensor.fValues.data()), tensor.fValues.size() * sizeof(T)});
+   }
 }
 
-bool PrintTensor(onnxroot::Model &model, const std::string &type, const std::string &name)
+std::string Elements(onnxroot::Model &model, const std::string &type, const std::string &name)
 {
-   using Print = bool (*)(onnxroot::Model &, const std::string &);
-   const std::map<std::string, Print> prints = {
-      {"float32", PrintTensor<float>},         {"float64", PrintTensor<double>},
-      {"int8", PrintTensor<std::int8_t>},      {"uint8", PrintTensor<std::uint8_t>},
-      {"int16", PrintTensor<std::int16_t>},    {"uint16", PrintTensor<std::uint16_t>},
-      {"int32", PrintTensor<std::int32_t>},    {"uint32", PrintTensor<std::uint32_t>},
-      {"int64", PrintTensor<std::int64_t>},    {"uint64", PrintTensor<std::uint64_t>},
-      {"complex64", PrintTensor<std::complex<float>>}, {"complex128", PrintTensor<std::complex<double>>}};
-   return prints.at(type)(model, name);
+   using Read = std::string (*)(onnxroot::Model &, const std::string &);
+   static const std::map<std::string, Read> reads = {
+      {"float", Elements<float>},          {"double", Elements<double>},
+      {"int8", Elements<std::int8_t>},     {"uint8", Elements<std::uint8_t>},
+      {"int16", Elements<std::int16_t>},   {"uint16", Elements<std::uint16_t>},
+      {"int32", Elements<std::int32_t>},   {"uint32", Elements<std::uint32_t>},
+      {"int64", Elements<std::int64_t>},   {"uint64", Elements<std::uint64_t>},
+      {"string", Elements<std::string>},   {"complex64", Elements<std::complex<float>>},
+      {"complex128", Elements<std::complex<double>>}};
+   return reads.at(type)(model, name);
 }
 
-// list FILE: the models
-// sha FILE MODEL: SHA-256 of the ONNX file, built in memory, by stream, and each external file
-// all FILE: the same of all models
-// save FILE MODEL PATH [overwrite]; tensor FILE MODEL TYPE NAME; names, io, manifest FILE MODEL
-// size FILE MODEL; stream FILE MODEL PATH: by std::ostream
+// The C++ type for elements of an ONNX type.
+std::string TypeFor(const onnxroot::TensorInfo &info)
+{
+   static const std::map<std::string, std::string> types = {
+      {"FLOAT", "float"},     {"DOUBLE", "double"}, {"INT8", "int8"},       {"INT16", "int16"},
+      {"INT32", "int32"},     {"INT64", "int64"},   {"UINT16", "uint16"},   {"FLOAT16", "uint16"},
+      {"BFLOAT16", "uint16"}, {"UINT32", "uint32"}, {"UINT64", "uint64"},   {"STRING", "string"},
+      {"COMPLEX64", "complex64"}, {"COMPLEX128", "complex128"}};
+   const auto found = types.find(info.fTypeName);
+   return found == types.end() ? "uint8" : found->second;
+}
+
+// The elements of an initializer, or that the model is malformed there.
+std::string ElementsIfAny(onnxroot::Model &model, const onnxroot::TensorInfo &info)
+{
+   try {
+      return Elements(model, TypeFor(info), info.fName);
+   } catch (const onnxroot::Error &error) {
+      const std::string text = error.what();
+      if (text.find("the model is malformed") == std::string::npos)
+         throw;
+      return "malformed";
+   }
+}
+
+// Name, type, shape and digest of the elements of each initializer.
+void PrintTensors(onnxroot::Model &model)
+{
+   for (const auto &name : model.TensorNames()) {
+      const auto info = model.GetTensorInfo(name);
+      std::string shape;
+      for (const auto dim : info.fShape)
+         shape += std::to_string(dim) + ',';
+      const std::string elements = ElementsIfAny(model, info);
+      std::cout << Hex(name) << '|' << info.fTypeName << '|' << shape << '|' << elements << '\n';
+   }
+}
+
+void PrintDigests(onnxroot::Model &model)
+{
+   const std::string onnx = model.Serialize();
+   std::string streamed;
+   model.Serialize([&](const char *data, std::size_t n) { streamed.append(data, n); }, false);
+   if (streamed != onnx)
+      throw std::logic_error("two ways, two results");
+   std::string digests = Hash(onnx) + '\n';
+   for (const auto &external : model.Manifest().fExternalFiles) {
+      onnxroot::detail::Sha256 sha;
+      model.SerializeExternal(external.fLocation, [&](const char *data, std::size_t n) { sha.Update(data, n); });
+      digests += external.fLocation + '|' + sha.Hex() + '\n';
+   }
+   std::cout << digests;
+}
+
+// list FILE: the models; the other commands take FILE MODEL and arguments
+// sha: SHA-256 of the ONNX file, built in memory and by stream, and of each external file
+// tensors: all initializers; tensor TYPE NAME: one; io: inputs and outputs; manifest: its text
+// dump: all of this
+// save PATH [overwrite]; stream PATH: by std::ostream; buffer NBYTES: to memory; size: of the ONNX file
 void Run(const Words &words)
 {
    const std::string &command = words.at(0), &file = words.at(1);
-   if (command == "list" || command == "all") {
-      for (const auto &name : onnxroot::ListModels(file)) {
-         const auto hash = command == "all" ? '|' + Hash(onnxroot::Model(file, name).Serialize()) : "";
-         std::cout << name << hash << '\n';
-      }
+   if (command == "list") {
+      for (const auto &name : onnxroot::ListModels(file))
+         std::cout << name << '\n';
       return;
    }
    onnxroot::Model model(file, words.at(2));
-   if (command == "sha") {
-      const std::string onnx = model.Serialize();
-      std::string streamed;
-      model.Serialize([&](const char *data, std::size_t n) { streamed.append(data, n); }, false);
-      if (streamed != onnx)
-         throw std::logic_error("two ways, two results");
-      std::cout << Hash(onnx) << '\n';
-      for (const auto &external : model.Manifest().fExternalFiles) {
-         onnxroot::detail::Sha256 sha;
-         model.SerializeExternal(external.fLocation, [&](const char *data, std::size_t n) { sha.Update(data, n); });
-         std::cout << external.fLocation << '|' << sha.Hex() << '\n';
-      }
+   const bool dump = command == "dump";
+   if (command == "sha" || dump)
+      PrintDigests(model);
+   if (command == "tensors" || dump)
+      PrintTensors(model);
+   if (command == "io" || dump) {
+      PrintValues(model.Inputs());
+      std::cout << "--\n";
+      PrintValues(model.Outputs());
+   }
+   if (command == "manifest" || dump)
+      std::cout << model.Manifest().fText << '\n';
+   if (command == "tensor") {
+      std::cout << Elements(model, words.at(3), words.at(4)) << '\n';
    } else if (command == "save") {
       model.Save(words.at(3), words.size() > 4);
    } else if (command == "stream") {
       std::ofstream out(words.at(3), std::ios::binary);
       model.Serialize(out);
+   } else if (command == "buffer") {
+      std::string buffer(std::stoul(words.at(3)), '\0');
+      model.SerializeTo(buffer.data(), buffer.size());
+      std::cout << Hash(buffer) << '\n';
    } else if (command == "size") {
       std::cout << model.Serialize().size() << '\n';
-   } else if (command == "tensor") {
-      PrintTensor(model, words.at(3), words.at(4));
-   } else if (command == "names") {
-      for (const auto &name : model.TensorNames())
-         std::cout << name << '\n';
-   } else if (command == "io") {
-      PrintValues(model.Inputs());
-      std::cout << "--\n";
-      PrintValues(model.Outputs());
-   } else if (command == "manifest") {
-      std::cout << model.Manifest().fText << '\n';
-   } else {
-      throw std::logic_error("no command " + command);
    }
 }
 

@@ -1,11 +1,11 @@
 """Change a ROOT file, and die at every write in turn; run by test_update.py.
 
-Usage: driver.py CRASH.so FILE.root MODEL.onnx OTHER.onnx FOLDER
+Usage: driver.py CRASH.so FILE.root MODEL.onnx OTHER.onnx FOLDER WAY...
 
 CRASH.so is crash.c, preloaded. FILE.root holds the models ``models/a`` and ``models/b``, both
 MODEL.onnx, and other objects. For each operation, each way to fail and each write, a copy of it
-suffers. FOLDER gets the files that are left, each content once. Prints JSON: by operation and way
-how many writes there were, and what was left.
+suffers. WAYs are kill, part and full, as in crash.c. FOLDER gets the files that are left, each
+content once. Prints JSON: by operation and way how many writes there were, and what was left.
 """
 
 import ctypes
@@ -19,12 +19,13 @@ from collections import Counter
 from pathlib import Path
 
 import onnxroot
+from tests.layout import check_layout
 
 WAYS = {"kill": 1, "part": 2, "full": 3}
 MOST = 500  # writes; an operation with more never ends
 
 crash = ctypes.CDLL(sys.argv[1])
-pristine, model, other, folder = map(Path, sys.argv[2:])
+pristine, model, other, folder = map(Path, sys.argv[2:6])
 OLD, NEW = model.read_bytes(), other.read_bytes()
 
 OPERATIONS = {
@@ -73,7 +74,7 @@ def run(name: str, way: str, at: int, path: Path) -> int:
 
 
 def judge(name: str, path: Path, way: str, status: int) -> str:
-    """Say what a file is after the failure; then do the operation again, and look once more."""
+    """Say what a file is after the failure; then change it again, and look once more."""
     before, after = {"a": OLD, "b": OLD}, OPERATIONS[name][1]
     if status not in ({signal.SIGKILL} if way != "full" else {0x100, 0x200}):
         return f"status {status:#x}"
@@ -85,10 +86,17 @@ def judge(name: str, path: Path, way: str, status: int) -> str:
     if way == "full" and status == 0x200 and content != pristine.read_bytes():
         outcome = "changed by an operation that failed"
     (folder / f"{hashlib.sha256(content).hexdigest()[:16]}.root").write_bytes(content)
-    if outcome == "before":
-        OPERATIONS[name][0](path)
-        if models_in(path) != after:
-            outcome = "damaged by the next change"
+    try:
+        check_layout(path)
+        onnxroot.write(OLD, f"{path}:models/next")  # another change to the same directory
+        check_layout(path)
+        if outcome == "before":
+            OPERATIONS[name][0](path)
+            check_layout(path)
+    except AssertionError as error:
+        return f"damaged: {error}"
+    if models_in(path) != {**after, "next": OLD}:
+        outcome = "damaged by the next change"
     return outcome
 
 
@@ -99,7 +107,7 @@ def main() -> None:
     for name, (operation, _) in OPERATIONS.items():
         shutil.copy(pristine, path)
         operation(path)  # whatever is imported late is imported now
-        for way in WAYS:
+        for way in sys.argv[6:]:
             outcomes: Counter[str] = Counter()
             for at in range(1, MOST):
                 shutil.copy(pristine, path)

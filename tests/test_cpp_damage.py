@@ -1,0 +1,90 @@
+"""Damaged files never crash the C++ reader, and never give anything but the right bytes.
+
+The reader is compiled with the sanitizers for addresses and undefined behaviour. ROOT is not, and
+keeps until the end what looks like leaks: these are not looked for.
+"""
+
+import random
+from collections import Counter
+
+import pytest
+
+from tests.cxx import Probe, compile_program, needs_compiler
+from tests.samples import GOLDEN_NAMES, SAID, golden
+
+pytestmark = needs_compiler
+
+SANITIZED = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined")
+COMMANDS = ("dump", "tensors", "io", "manifest")
+"""The last three read parts of a file: the rest may be damaged without harm."""
+
+N_FILES = 3000
+SEED = 20
+
+
+@pytest.fixture(scope="module")
+def probe(tmp_path_factory):
+    """Start the program, compiled with sanitizers."""
+    program = compile_program("probe.cxx", tmp_path_factory.mktemp("cpp") / "probe", *SANITIZED)
+    with Probe(program, ASAN_OPTIONS="detect_leaks=0") as started:
+        yield started
+
+
+def damaged(whole, generator):
+    """Return a copy with a bit, a byte, several bytes or a range changed, or its end cut off."""
+    data = bytearray(whole)
+    place = generator.randrange(len(data))
+    kind = generator.choice(["bit"] * 5 + ["byte"] * 3 + ["bytes", "range", "cut"])
+    if kind == "bit":
+        data[place] ^= 1 << generator.randrange(8)
+    elif kind == "byte":
+        data[place] = generator.choice([0, 1, 127, 128, 255, data[place] ^ 255])
+    elif kind == "bytes":
+        for _ in range(generator.randrange(2, 9)):
+            data[generator.randrange(len(data))] = generator.randrange(256)
+    elif kind == "range":
+        length = min(generator.randrange(1, 64), len(data) - place)
+        data[place : place + length] = bytes([generator.choice([0, 255])]) * length
+    else:
+        del data[place:]
+    return bytes(data)
+
+
+def outcome(answer, right):
+    """Judge an answer; whatever came before an error must have been right as well."""
+    last = answer[-1].split(" ")[0]
+    if last == "done":
+        return "identical" if answer == right else "wrong"
+    if last == "Error":
+        return "Error" if answer[:-1] == right[: len(answer) - 1] else "wrong"
+    return last
+
+
+def test_damage_is_found(probe, tmp_path, record_property):
+    wholes = [
+        path.read_bytes()
+        for name in GOLDEN_NAMES
+        for path in sorted(golden(name).parent.glob("*.root"))
+    ]
+    path = tmp_path / "damaged.root"
+    right = {}
+    for whole in wholes:
+        path.write_bytes(whole)
+        for command in COMMANDS:
+            right[whole, command] = probe.ask(command, path, "")
+            assert right[whole, command][-1] == "done"
+    generator = random.Random(SEED)
+    outcomes, bad = Counter(), []
+    for number in range(N_FILES):
+        whole, command = generator.choice(wholes), generator.choice(COMMANDS)
+        path.write_bytes(damaged(whole, generator))
+        answer = probe.ask(command, path, "")
+        found = outcome(answer, right[whole, command])
+        outcomes[found] += 1
+        if found not in {"identical", "Error"}:
+            bad.append((number, command, answer[-1][:300]))
+    counts = ", ".join(f"{n} {found}" for found, n in sorted(outcomes.items()))
+    record_property(SAID, f"C++ reader on {N_FILES} damaged files, under sanitizers: {counts}")
+    assert not bad
+    assert outcomes["identical"]
+    assert outcomes["Error"]
