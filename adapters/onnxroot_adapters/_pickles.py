@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, cast
 
-__all__ = ["NOT_ALLOWED", "modules_in", "pickle_head"]
+__all__ = ["NOT_ALLOWED", "globals_in", "modules_in", "pickle_head"]
 
 NOT_ALLOWED = (
     "is a pickle, which runs whatever its author wrote when it is opened; if you trust its author, "
@@ -60,38 +60,46 @@ def pickle_head(path: Path) -> bytes:
 
 
 def modules_in(path: Path) -> set[str]:
-    """Return the top-level modules that a pickle names; none if it is no pickle.
+    """Return the top-level modules that a pickle names; see `globals_in`."""
+    return {name.partition(".")[0] for name in globals_in(path)}
 
-    In a zip archive, as torch writes it, those of its ``data.pkl`` count. Nothing is run.
+
+def globals_in(path: Path) -> list[str]:
+    """Return the functions and classes that a pickle names, with their modules, in order.
+
+    None if it is no pickle. In a zip archive, as torch writes it, those of its ``data.pkl`` count.
+    Nothing is run. It tells what a file is, not what it does: a pickle can hide what it names.
     """
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             for name in archive.namelist():
                 if name.endswith("/data.pkl"):
                     with archive.open(name) as file:
-                        return set(_modules(file))
-        return set()
+                        return list(dict.fromkeys(_globals(file)))
+        return []
     if pickle_head(path)[:1] != b"\x80":
-        return set()
+        return []
     with _open(path) as file:
-        return set(_modules(file))
+        return list(dict.fromkeys(_globals(file)))
 
 
-def _modules(file: IO[bytes]) -> Iterator[str]:
-    """Yield the modules of the globals in a pickle, up to where it is no pickle any more."""
+def _globals(file: IO[bytes]) -> Iterator[str]:
+    """Yield the globals in pickles, one after the other, up to where there is none any more."""
     texts: list[str] = []
     n_names = 0
+    data = io.BytesIO(file.read(_MOST_NBYTES))
     try:
-        for opcode, argument, position in pickletools.genops(file.read(_MOST_NBYTES)):
-            if opcode.name == "GLOBAL":
-                yield str(argument).partition(" ")[0].partition(".")[0]
-                n_names += 1
-            elif opcode.name == "STACK_GLOBAL" and len(texts) >= 2:
-                yield texts[-2].partition(".")[0]
-                n_names += 1
-            elif isinstance(argument, str):
-                texts = [*texts[-3:], argument]
-            if n_names > _MOST_NAMES or (position or 0) > _MOST_NBYTES:
-                return
+        while n_names <= _MOST_NAMES:
+            for opcode, argument, _ in pickletools.genops(data):
+                if opcode.name == "GLOBAL":
+                    yield str(argument).replace(" ", ".")
+                    n_names += 1
+                elif opcode.name == "STACK_GLOBAL" and len(texts) >= 2:
+                    yield ".".join(texts[-2:])
+                    n_names += 1
+                elif isinstance(argument, str):
+                    texts = [*texts[-3:], argument]
+                if n_names > _MOST_NAMES:
+                    return
     except Exception:  # noqa: BLE001  (pickletools raises of all kinds; what was found, counts)
         return

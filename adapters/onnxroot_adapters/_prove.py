@@ -14,12 +14,15 @@ from onnxroot.adapter import Batch, Difference, Options, compare, default_tolera
 from onnxroot.errors import FormatError, UnsupportedModelError
 from onnxroot_adapters._require import require
 
-__all__ = ["BATCH_SIZES", "Input", "Predict", "prove", "run"]
+__all__ = ["BATCH_SIZES", "Draw", "Input", "Predict", "prove", "run"]
 
 Array = npt.NDArray[Any]
 
 Predict = Callable[[dict[str, Array]], Sequence[Array]]
 """The source framework: inputs by name in the ONNX model -> outputs in the ONNX model's order."""
+
+Draw = Callable[[int], dict[str, Array]]
+"""Inputs by name in the ONNX model, for a size of the batch."""
 
 BATCH_SIZES = (1, 5, 64)
 _SEED = 20261125
@@ -53,6 +56,7 @@ def prove(
     options: Options,
     *,
     batch_sizes: Sequence[int] = BATCH_SIZES,
+    draw: Draw | None = None,
 ) -> tuple[Batch, ...]:
     """Compare a model with the framework it is from.
 
@@ -62,6 +66,7 @@ def prove(
         predict: What the framework makes of them.
         options: `check`, `tolerance` and `samples` count.
         batch_sizes: How many rows to compare at a time.
+        draw: Draws the inputs instead, samples too; for adapters that know the model better.
 
     Returns:
         The smaller batches that were tried, for others to try again; none without `check`.
@@ -75,10 +80,10 @@ def prove(
         return ()
     session = _session(model)
     names = [output.name for output in model.graph.output]
-    given = _given(options, inputs)
+    given = _given(options, inputs) if draw is None else {}
     batches = []
     for size in batch_sizes:
-        drawn = _draw(inputs, size, given)
+        drawn = _draw(inputs, size, given) if draw is None else draw(size)
         expected = dict(zip(names, map(np.asarray, predict(dict(drawn))), strict=True))
         found = dict(zip(names, _run(session, names, drawn), strict=True))
         tolerance = {
@@ -90,7 +95,7 @@ def prove(
             if (difference := compare(name, found[name], expected[name], tolerance[name]))
         ]
         if differences:
-            raise _refusal(differences, size)
+            raise _refusal(differences)
         batches.append(Batch(inputs=drawn, outputs=expected, tolerance=tolerance))
     return tuple(batches[:2])
 
@@ -142,10 +147,10 @@ def _tolerance(options: Options, expected: Array, found: Array) -> float:
     return max(default_tolerance(expected.dtype), default_tolerance(found.dtype))
 
 
-def _refusal(differences: list[Difference], size: int) -> UnsupportedModelError:
+def _refusal(differences: list[Difference]) -> UnsupportedModelError:
     texts = "; ".join(difference.text for difference in differences)
     return UnsupportedModelError(
-        f"the exporter made another model of it: of a batch of {size}, {texts}; it is not stored: "
+        f"the exporter made another model of it: {texts}; it is not stored: "
         "change the model so that it can be exported, or accept the difference with a larger "
         "tolerance (--tolerance)"
     )
