@@ -24,6 +24,7 @@ def conclude(
     provenance: Mapping[str, str],
     graph_name: str = "main",
     rename: bool = False,
+    weight_names: Mapping[str, str] | None = None,
 ) -> Conversion:
     """Normalise and prove a model.
 
@@ -35,6 +36,7 @@ def conclude(
         provenance: Framework, exporter and source, see `onnxroot.adapter.Conversion`.
         graph_name: See `normalise`.
         rename: See `normalise`.
+        weight_names: See `normalise`.
 
     Raises:
         UnsupportedModelError: It is not valid, or not the same.
@@ -45,6 +47,7 @@ def conclude(
         model,
         graph_name=graph_name,
         rename=rename,
+        weight_names=weight_names,
         keep_debug_info=options.keep_debug_info,
     )
     batches = prove(normal, inputs, predict, options)

@@ -7,7 +7,7 @@ or source line of the machine it was made on is left; and what is left is a vali
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import onnx
 from google.protobuf.message import Message
@@ -28,6 +28,7 @@ def normalise(
     *,
     graph_name: str,
     rename: bool = False,
+    weight_names: Mapping[str, str] | None = None,
     keep_debug_info: bool = False,
 ) -> ModelProto:
     """Bring a model into the normal form.
@@ -36,7 +37,8 @@ def normalise(
         model: What the exporter made.
         graph_name: The name its graph gets.
         rename: Give nodes and inner values names that tell their place, for exporters that count
-            or draw names. Inputs and outputs keep theirs.
+            or draw names. Inputs and outputs keep theirs; weights are in the order of their use.
+        weight_names: New names of weights by the exporter's, where `rename` need not number them.
         keep_debug_info: Keep doc strings and metadata of nodes and values.
 
     Returns:
@@ -51,7 +53,7 @@ def normalise(
     if not keep_debug_info:
         _clear_debug_info(result)
     if rename:
-        _rename(result.graph)
+        _rename(result.graph, weight_names or {})
     _check(result)
     return result
 
@@ -88,22 +90,66 @@ def _messages(message: Message) -> Iterator[Message]:
 # --- names ---------------------------------------------------------------------------------------
 
 
-def _rename(graph: GraphProto) -> None:
+def _rename(graph: GraphProto, weight_names: Mapping[str, str]) -> None:
     """Name nodes and values by their place in the graph."""
-    outer = {v.name for v in (*graph.input, *graph.output)}
-    _rename_within(graph, {name: name for name in outer}, "")
+    outer = {value.name for value in (*graph.input, *graph.output)}
+    names = _Names(outer, weight_names)
+    _sort_weights(graph)
+    _rename_within(graph, {name: name for name in outer}, "", names)
 
 
-def _rename_within(graph: GraphProto, known: dict[str, str], prefix: str) -> None:
+class _Names:
+    """Names that are given once in a model."""
+
+    def __init__(self, taken: Iterable[str], weights: Mapping[str, str]) -> None:
+        self._taken = set(taken)
+        self._weights = weights
+
+    def new(self, wanted: str) -> str:
+        """Return a name, with a number behind it if it is taken."""
+        name, i = wanted, 1
+        while name in self._taken:
+            name, i = f"{wanted}_{i}", i + 1
+        self._taken.add(name)
+        return name
+
+    def of_weight(self, old: str, otherwise: str) -> str:
+        return self.new(self._weights.get(old, otherwise))
+
+
+def _sort_weights(graph: GraphProto) -> None:
+    """Put initializers in the order of their first use, which exporters that draw names vary."""
+    place: dict[str, int] = {}
+    for node in _nodes_of(graph):
+        for name in node.input:
+            place.setdefault(name, len(place))
+    last = len(place)
+    ordered = sorted(graph.initializer, key=lambda tensor: place.get(tensor.name, last))
+    kept = [tensor.name for tensor in ordered]
+    if kept != [tensor.name for tensor in graph.initializer]:
+        copies = type(graph)()
+        copies.initializer.extend(ordered)
+        del graph.initializer[:]
+        graph.initializer.extend(copies.initializer)
+
+
+def _rename_within(graph: GraphProto, known: dict[str, str], prefix: str, taken: _Names) -> None:
     """Rename what a graph defines, and what it uses; `known` has the names from around it."""
     names = dict(known)
+
+    def define(old: str, new: str) -> str:
+        if old not in names:
+            names[old] = taken.new(new)
+        return names[old]
+
     weights = (*graph.initializer, *(t.values for t in graph.sparse_initializer))
     for i, tensor in enumerate(weights):
-        new = names.setdefault(tensor.name, f"{prefix}weight_{i}")
-        tensor.name = new
+        if tensor.name not in names:
+            names[tensor.name] = taken.of_weight(tensor.name, f"{prefix}weight_{i}")
+        tensor.name = names[tensor.name]
     if prefix:  # inner graphs: their inputs and outputs are nobody's interface
         for i, value in enumerate(graph.input):
-            value.name = names.setdefault(value.name, f"{prefix}input_{i}")
+            value.name = define(value.name, f"{prefix}input_{i}")
     for i, node in enumerate(graph.node):
         stem = f"{prefix}{node.op_type}_{i}"
         node.name = stem
@@ -111,10 +157,10 @@ def _rename_within(graph: GraphProto, known: dict[str, str], prefix: str) -> Non
         outputs = []
         for j, name in enumerate(node.output):
             new = f"{stem}_{j}" if len(node.output) > 1 else f"{stem}_out"
-            outputs.append(names.setdefault(name, new) if name else "")
+            outputs.append(define(name, new) if name else "")
         node.output[:] = outputs
         for inner in _graphs_of(node):
-            _rename_within(inner, names, f"{stem}_")
+            _rename_within(inner, names, f"{stem}_", taken)
     if prefix:
         for value in graph.output:
             value.name = names.get(value.name, value.name)

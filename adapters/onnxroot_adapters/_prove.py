@@ -22,6 +22,9 @@ Predict = Callable[[dict[str, Array]], Sequence[Array]]
 """The source framework: inputs by name in the ONNX model -> outputs in the ONNX model's order."""
 
 BATCH_SIZES = (1, 5, 64)
+OTHER_SIZES = {1: 32, 5: 48, 64: 32}
+"""What other dimensions that may vary are, by size of the batch: such that networks can halve them."""
+
 _SEED = 20261125
 
 
@@ -32,7 +35,8 @@ class Input:
     Attributes:
         name: Its name in the ONNX model.
         dtype: NumPy type; object for strings.
-        shape: None where a dimension may vary. The first is the batch, if it may vary.
+        shape: None where a dimension may vary. The first is the batch, if it may vary; others are
+            the same for all inputs.
         examples: Typical values, with the batch as first dimension: rows are drawn from them.
         below: Integers are drawn from 0 up to this.
         allow_nan: Whether the framework takes NaN for a missing value.
@@ -162,7 +166,10 @@ def _draw(inputs: Sequence[Input], size: int, given: Mapping[str, Array]) -> dic
 
 
 def _draw_one(item: Input, size: int, generator: np.random.Generator, given: Array | None) -> Array:
-    shape = tuple(size if dim is None else dim for dim in item.shape)
+    shape = tuple(
+        dim if dim is not None else OTHER_SIZES[size] if axis else size
+        for axis, dim in enumerate(item.shape)
+    )
     examples = item.examples if given is None else given
     if examples is not None and item.shape and item.shape[0] is None:
         rows: Array = np.asarray(examples)[generator.integers(len(examples), size=size)]
