@@ -7,7 +7,8 @@ or source line of the machine it was made on is left; and what is left is a vali
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import onnx
 from google.protobuf.message import Message
@@ -94,6 +95,7 @@ def _rename(graph: GraphProto, weight_names: Mapping[str, str]) -> None:
     """Name nodes and values by their place in the graph."""
     outer = {value.name for value in (*graph.input, *graph.output)}
     names = _Names(outer, weight_names)
+    _sort_nodes(graph)
     _sort_weights(graph)
     _rename_within(graph, {name: name for name in outer}, "", names)
 
@@ -117,20 +119,121 @@ class _Names:
         return self.new(self._weights.get(old, otherwise))
 
 
+def _sort_nodes(graph: GraphProto) -> None:
+    """Put nodes, of inner graphs too, in the order in which the outputs need them.
+
+    Exporters that draw names sort by them: the order of what does not depend on each other varies.
+    """
+    for node in graph.node:
+        for inner in _graphs_of(node):
+            _sort_nodes(inner)
+            _sort_weights(inner)
+    _settle_copies(graph)
+    maker = {name: i for i, node in enumerate(graph.node) for name in node.output if name}
+    ends = [value.name for value in graph.output]
+    order: list[int] = []
+    placed: set[int] = set()
+    stack = [(maker[name], False) for name in reversed(ends) if name in maker]
+    while stack:
+        i, ready = stack.pop()
+        if i in placed:
+            continue
+        if ready:
+            placed.add(i)
+            order.append(i)
+            continue
+        stack.append((i, True))
+        needed = [maker[name] for name in _read_by(graph.node[i]) if name in maker]
+        stack += [(j, False) for j in reversed(needed) if j not in placed]
+    order += [i for i in range(len(graph.node)) if i not in placed]
+    if order != sorted(order):
+        _reorder(graph.node, order)
+
+
+def _settle_copies(graph: GraphProto) -> None:
+    """Let the first of several outputs with the same value be it, and the others its copies.
+
+    Copies within the graph go.
+    """
+    made = {name: node for node in graph.node for name in node.output if name}
+
+    def origin(name: str) -> str:
+        while made[name].op_type == "Identity" and made[name].input[0] in made:
+            name = made[name].input[0]
+        return name
+
+    names = {name: origin(name) for name in made}
+    if all(name == found for name, found in names.items()):
+        return
+    kept = [
+        node
+        for node in graph.node
+        if not any(names.get(name, name) != name for name in node.output)
+    ]
+    copies, first = [], {}
+    for value in graph.output:
+        found = names.get(value.name)
+        if found is None:
+            continue
+        if found in first:
+            copy = onnx.helper.make_node("Identity", [first[found]], [value.name])
+            copies.append(copy)
+        first.setdefault(found, value.name)
+    final = {name: first.get(found, found) for name, found in names.items()}
+    for node in kept:
+        node.output[:] = [final.get(name, name) for name in node.output]
+    nodes = [_copy_of(node) for node in (*kept, *copies)]
+    for node in nodes[: len(kept)]:
+        _read_others(node, final)
+    del graph.node[:]
+    graph.node.extend(nodes)
+
+
+def _copy_of(node: NodeProto) -> NodeProto:
+    copy = NodeProto()
+    copy.CopyFrom(node)
+    return copy
+
+
+def _read_others(node: NodeProto, names: Mapping[str, str]) -> None:
+    """Let a node, and the graphs within it, read other values."""
+    node.input[:] = [names.get(name, name) for name in node.input]
+    for graph in _graphs_of(node):
+        for inner in graph.node:
+            _read_others(inner, names)
+        for value in graph.output:
+            value.name = names.get(value.name, value.name)
+
+
 def _sort_weights(graph: GraphProto) -> None:
-    """Put initializers in the order of their first use, which exporters that draw names vary."""
+    """Put initializers in the order of their first use."""
     place: dict[str, int] = {}
     for node in _nodes_of(graph):
         for name in node.input:
             place.setdefault(name, len(place))
     last = len(place)
-    ordered = sorted(graph.initializer, key=lambda tensor: place.get(tensor.name, last))
-    kept = [tensor.name for tensor in ordered]
-    if kept != [tensor.name for tensor in graph.initializer]:
-        copies = type(graph)()
-        copies.initializer.extend(ordered)
-        del graph.initializer[:]
-        graph.initializer.extend(copies.initializer)
+    uses = [place.get(tensor.name, last) for tensor in graph.initializer]
+    order = sorted(range(len(uses)), key=uses.__getitem__)
+    if order != sorted(order):
+        _reorder(graph.initializer, order)
+
+
+def _reorder(messages: Any, order: Sequence[int]) -> None:
+    """Put the messages of a repeated field in another order."""
+    copies = [type(message)() for message in messages]
+    for copy, message in zip(copies, messages, strict=True):
+        copy.CopyFrom(message)
+    del messages[:]
+    messages.extend(copies[i] for i in order)
+
+
+def _read_by(node: NodeProto) -> Iterator[str]:
+    """Yield the names that a node reads, and those that graphs within it do."""
+    yield from node.input
+    for graph in _graphs_of(node):
+        for inner in graph.node:
+            yield from _read_by(inner)
+        yield from (value.name for value in graph.output)
 
 
 def _rename_within(graph: GraphProto, known: dict[str, str], prefix: str, taken: _Names) -> None:
@@ -159,7 +262,8 @@ def _rename_within(graph: GraphProto, known: dict[str, str], prefix: str, taken:
             new = f"{stem}_{j}" if len(node.output) > 1 else f"{stem}_out"
             outputs.append(define(name, new) if name else "")
         node.output[:] = outputs
-        for inner in _graphs_of(node):
+        for j, inner in enumerate(_graphs_of(node)):
+            inner.name = f"{stem}_graph_{j}"
             _rename_within(inner, names, f"{stem}_", taken)
     if prefix:
         for value in graph.output:

@@ -73,6 +73,7 @@ def prove(
         return ()
     runtime = require("onnxruntime", extra="runtime", what="the proof of a conversion")
     session = _session(runtime, model)
+    inner = _tolerance_of_half(model)
     names = [output.name for output in model.graph.output]
     given = _given(options, inputs)
     batches = []
@@ -81,7 +82,8 @@ def prove(
         expected = dict(zip(names, map(np.asarray, predict(dict(drawn))), strict=True))
         found = dict(zip(names, _run(session, names, drawn), strict=True))
         tolerance = {
-            name: _tolerance(options, value, found[name]) for name, value in expected.items()
+            name: _tolerance(options, value, found[name], inner)
+            for name, value in expected.items()
         }
         differences = [
             difference
@@ -120,12 +122,25 @@ def _first_line(error: Exception) -> str:
     return str(error).strip().split("\n")[0] or type(error).__name__
 
 
-def _tolerance(options: Options, expected: Array, found: Array) -> float:
+def _tolerance_of_half(model: onnx.ModelProto) -> float:
+    """Return the tolerance of float16 if the model computes in it somewhere; 0 if not."""
+    half = onnx.TensorProto.FLOAT16
+    cast = any(
+        attribute.name == "to" and attribute.i == half
+        for node in model.graph.node
+        for attribute in node.attribute
+    )
+    if cast or any(tensor.data_type == half for tensor in model.graph.initializer):
+        return default_tolerance(np.dtype(np.float16))
+    return 0.0
+
+
+def _tolerance(options: Options, expected: Array, found: Array, inner: float) -> float:
     if expected.dtype.kind != "f":
         return 0.0
     if options.tolerance is not None:
         return options.tolerance
-    return max(default_tolerance(expected.dtype), default_tolerance(found.dtype))
+    return max(default_tolerance(expected.dtype), default_tolerance(found.dtype), inner)
 
 
 def _refusal(differences: list[Difference], size: int) -> UnsupportedModelError:
