@@ -170,7 +170,8 @@ def _settle_copies(graph: GraphProto) -> None:
         for node in graph.node
         if not any(names.get(name, name) != name for name in node.output)
     ]
-    copies, first = [], {}
+    copies: list[NodeProto] = []
+    first: dict[str, str] = {}
     for value in graph.output:
         found = names.get(value.name)
         if found is None:
@@ -254,21 +255,17 @@ def _rename_within(graph: GraphProto, known: dict[str, str], prefix: str, taken:
         for i, value in enumerate(graph.input):
             value.name = define(value.name, f"{prefix}input_{i}")
     for i, node in enumerate(graph.node):
-        stem = f"{prefix}{node.op_type}_{i}"
-        node.name = stem
-        node.input[:] = [names.get(name, name) if name else "" for name in node.input]
-        outputs = []
-        for j, name in enumerate(node.output):
-            new = f"{stem}_{j}" if len(node.output) > 1 else f"{stem}_out"
-            outputs.append(define(name, new) if name else "")
-        node.output[:] = outputs
+        node.name = f"{prefix}{node.op_type}_{i}"
+        node.input[:] = [names.get(name, name) for name in node.input]
+        several = len(node.output) > 1
+        node.output[:] = [
+            define(name, f"{node.name}_{j if several else 'out'}") if name else ""
+            for j, name in enumerate(node.output)
+        ]
         for j, inner in enumerate(_graphs_of(node)):
-            inner.name = f"{stem}_graph_{j}"
-            _rename_within(inner, names, f"{stem}_", taken)
-    if prefix:
-        for value in graph.output:
-            value.name = names.get(value.name, value.name)
-    for value in graph.value_info:
+            inner.name = f"{node.name}_graph_{j}"
+            _rename_within(inner, names, f"{node.name}_", taken)
+    for value in (*(graph.output if prefix else ()), *graph.value_info):
         value.name = names.get(value.name, value.name)
     for annotation in graph.quantization_annotation:
         annotation.tensor_name = names.get(annotation.tensor_name, annotation.tensor_name)

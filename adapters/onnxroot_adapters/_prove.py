@@ -23,7 +23,7 @@ Predict = Callable[[dict[str, Array]], Sequence[Array]]
 
 BATCH_SIZES = (1, 5, 64)
 OTHER_SIZES = {1: 32, 5: 48, 64: 32}
-"""What other dimensions that may vary are, by size of the batch: such that networks can halve them."""
+"""What other dimensions that may vary are, by size of the batch; networks can halve them."""
 
 _SEED = 20261125
 
@@ -82,8 +82,7 @@ def prove(
         expected = dict(zip(names, map(np.asarray, predict(dict(drawn))), strict=True))
         found = dict(zip(names, _run(session, names, drawn), strict=True))
         tolerance = {
-            name: _tolerance(options, value, found[name], inner)
-            for name, value in expected.items()
+            name: _tolerance(options, value, found[name], inner) for name, value in expected.items()
         }
         differences = [
             difference
@@ -207,5 +206,5 @@ def _draw_one(item: Input, size: int, generator: np.random.Generator, given: Arr
         flat[row] = edge
     if item.allow_nan and len(flat) > 1:
         flat[-1, generator.integers(flat.shape[1], size=1)] = np.nan
-    drawn = values.astype(item.dtype)
-    return drawn
+    result: Array = values.astype(item.dtype)
+    return result

@@ -1,0 +1,420 @@
+"""Opening what Keras saved, of every version, without running what it may hold."""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from onnxroot.adapter import Options
+from onnxroot.errors import FormatError, OnnxRootError, UnsupportedModelError
+from onnxroot_adapters._keras_config import (
+    major_version,
+    modernise,
+    rename_hard_sigmoid,
+    runs_code,
+)
+from onnxroot_adapters._keras_layers import former_objects
+from onnxroot_adapters._keras_weights import LayerWeights, read_layers, to_keras_3
+from onnxroot_adapters._require import require
+from onnxroot_adapters._tf_files import (
+    ARCHITECTURE,
+    KERAS_ARCHIVE,
+    WEIGHTS,
+    architecture_beside,
+    read_architecture,
+)
+
+__all__ = ["custom_objects_of", "first_line", "open_keras"]
+
+_CODE_REFUSED = (
+    "{path}: holds {what}, which runs its author's code when the model is opened; if you trust its "
+    "author, allow it (--allow-pickle, allow_pickle=True), or replace it by a layer and save again"
+)
+_PASS_THROUGH = {
+    "Activation", "ActivityRegularization", "Dropout", "ELU", "GaussianDropout", "GaussianNoise",
+    "LeakyReLU", "Masking", "ReLU", "Softmax",
+}  # fmt: skip
+_SEQUENCES = {"Conv1D", "GRU", "LSTM", "LocallyConnected1D", "SimpleRNN", "SeparableConv1D"}
+_RECURRENT = {"LSTM", "GRU", "SimpleRNN", "CuDNNLSTM", "CuDNNGRU", "Bidirectional", "RNN"}
+
+
+def open_keras(path: Path, what: str, options: Options) -> tuple[Any, dict[str, str]]:
+    """Open a file of Keras.
+
+    Args:
+        path: The file.
+        what: What it is, as `describe_file` says.
+        options: `allow_pickle`, `architecture`, `custom_objects` and `inputs` count.
+
+    Returns:
+        The model, and what the file says of its origin: texts.
+
+    Raises:
+        UnsupportedModelError: Something is missing; the message says what.
+        FormatError: It is damaged.
+    """
+    keras = require("keras", extra="tensorflow", what="a model of Keras")
+    custom = custom_objects_of(options)
+    with _explained(path, options):
+        if what == KERAS_ARCHIVE:
+            return _open_archive(keras, path, custom, options)
+        if what == ARCHITECTURE:
+            raise UnsupportedModelError(
+                f"{path}: says what the network is, and has no weights: convert the .h5 file with "
+                f"its weights instead, with --architecture {path.name}"
+            )
+        h5py = require("h5py", extra="tensorflow", what="a model in HDF5")
+        with h5py.File(path, "r") as file:
+            if what == WEIGHTS:
+                return _open_weights(keras, path, file, custom, options)
+            return _open_full(keras, path, file, custom, options)
+
+
+def custom_objects_of(options: Options) -> dict[str, Any]:
+    """Return what the user's module defines, by name.
+
+    Raises:
+        UnsupportedModelError: There is no such module.
+    """
+    if options.custom_objects is None:
+        return {}
+    try:
+        module = import_module(options.custom_objects)
+    except ImportError as error:
+        raise UnsupportedModelError(
+            f"the module {options.custom_objects} with custom objects can't be imported "
+            f"({error}): give it as package.module, and its folder in PYTHONPATH"
+        ) from error
+    found = {name: value for name, value in vars(module).items() if callable(value)}
+    declared = getattr(module, "custom_objects", None)
+    return found | (dict(declared) if isinstance(declared, Mapping) else {})
+
+
+# --- .keras --------------------------------------------------------------------------------------
+
+
+def _open_archive(
+    keras: Any, path: Path, custom: dict[str, Any], options: Options
+) -> tuple[Any, dict[str, str]]:
+    with zipfile.ZipFile(path) as archive:
+        config = json.loads(archive.read("config.json"))
+        metadata = {}
+        if "metadata.json" in archive.namelist():
+            metadata = json.loads(archive.read("metadata.json"))
+        version = str(metadata.get("keras_version", "3"))
+        _refuse_code(path, config, options)
+        origin = {"keras_version": version}
+        if major_version(version) >= 3 or rename_hard_sigmoid(config) == config:
+            return _load(keras, path, custom, options), origin
+        with tempfile.TemporaryDirectory() as folder:
+            changed = Path(folder) / "model.keras"
+            with zipfile.ZipFile(changed, "w") as target:
+                for name in archive.namelist():
+                    data = archive.read(name)
+                    if name == "config.json":
+                        data = json.dumps(rename_hard_sigmoid(config)).encode()
+                    target.writestr(name, data)
+            return _load(keras, changed, custom, options), origin
+
+
+def _load(keras: Any, path: Path, custom: dict[str, Any], options: Options) -> Any:
+    return keras.models.load_model(
+        str(path),
+        custom_objects=former_objects(keras) | custom,
+        compile=False,
+        safe_mode=not options.allow_pickle,
+    )
+
+
+def _refuse_code(path: Path, config: object, options: Options) -> None:
+    what = runs_code(config)
+    if what and not options.allow_pickle:
+        raise UnsupportedModelError(_CODE_REFUSED.format(path=path, what=what))
+
+
+# --- HDF5 ----------------------------------------------------------------------------------------
+
+
+def _open_full(
+    keras: Any, path: Path, file: Any, custom: dict[str, Any], options: Options
+) -> tuple[Any, dict[str, str]]:
+    text = file.attrs["model_config"]
+    config = json.loads(text)
+    version = file.attrs.get("keras_version")
+    if version is None and "model_weights" in file:
+        version = file["model_weights"].attrs.get("keras_version")
+    _refuse_code(path, config, options)
+    if runs_code(config) or major_version(version) >= 3:
+        return _load(keras, path, custom, options), {"keras_version": _text(version)}
+    if "model_weights" not in file:
+        raise FormatError(f"{path}: has no weights; the file is damaged: get it again")
+    return _assemble(keras, path, config, file["model_weights"], custom, options)
+
+
+def _open_weights(
+    keras: Any, path: Path, file: Any, custom: dict[str, Any], options: Options
+) -> tuple[Any, dict[str, str]]:
+    where = options.architecture or architecture_beside(path)
+    if where is None:
+        raise UnsupportedModelError(
+            f"{path}: holds weights only, and no file with the architecture lies beside it: give "
+            "the .json that model.to_json() wrote (--architecture FILE, architecture=FILE)"
+        )
+    config = read_architecture(where)
+    _refuse_code(where, config, options)
+    group = file.get("model_weights", file)
+    if any(name.startswith("layer_names") for name in group.attrs):
+        return _assemble(keras, path, config, group, custom, options)
+    if "module" not in config:
+        raise UnsupportedModelError(
+            f"{path}: weights of Keras 3, but {where} is the architecture of Keras 2: write it "
+            "again with model.to_json() where the weights were saved"
+        )
+    model = keras.models.model_from_json(
+        json.dumps(config), custom_objects=former_objects(keras) | custom
+    )
+    model.load_weights(str(path))
+    return model, {"keras_version": "3", "architecture": where.name}
+
+
+def _text(value: object) -> str:
+    return value.decode("ascii", "replace") if isinstance(value, bytes) else str(value or "1")
+
+
+def _assemble(
+    keras: Any,
+    path: Path,
+    config: dict[str, Any],
+    group: Any,
+    custom: dict[str, Any],
+    options: Options,
+) -> tuple[Any, dict[str, str]]:
+    """Build a network of Keras 1, 2 or 3, and give it the weights of a group of HDF5."""
+    version = config.get("keras_version") or group.attrs.get("keras_version")
+    layers = read_layers(group, str(path))
+    if "module" in config:
+        model = keras.models.model_from_json(
+            json.dumps(config), custom_objects=former_objects(keras) | custom
+        )
+    else:
+        modern = modernise(config, major_version(version))
+        if modern["class_name"] == "Sequential":
+            modern["config"]["layers"] = _with_input(
+                path, modern["config"]["layers"], layers, options
+            )
+        objects = former_objects(keras) | custom
+        if (
+            modern["class_name"] not in ("Sequential", "Functional")
+            or "layers" not in modern["config"]
+        ):
+            raise UnsupportedModelError(
+                f"{path}: the architecture is a {modern['class_name']}, not a Sequential or Model: "
+                "convert the model itself where it was made"
+            )
+        kind = keras.Sequential if modern["class_name"] == "Sequential" else keras.Model
+        model = kind.from_config(modern["config"], custom_objects=objects)
+    entries = _entries(config)
+    backend = _text(group.attrs["backend"]) if "backend" in group.attrs else None
+    converted = [
+        LayerWeights(
+            name=layer.name,
+            arrays=tuple(
+                to_keras_3(
+                    entries[layer.name],
+                    layer.arrays,
+                    version=major_version(version),
+                    backend=backend,
+                )
+                if layer.name in entries
+                else layer.arrays
+            ),
+        )
+        for layer in layers
+    ]
+    _assign(path, model, converted)
+    return model, {"keras_version": _text(version)}
+
+
+def _entries(config: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Return the layers of an architecture by name, those of models within it left out."""
+    inner = config["config"]
+    layers = inner if isinstance(inner, list) else inner.get("layers", [])
+    return {
+        str(entry.get("name") or entry["config"].get("name")): entry
+        for entry in layers
+        if isinstance(entry.get("config"), Mapping)
+    }
+
+
+def _assign(path: Path, model: Any, layers: Sequence[LayerWeights]) -> None:
+    """Give weights to layers: by name, or in order where the names are not the same.
+
+    Raises:
+        UnsupportedModelError: They do not fit.
+    """
+    wanted = {layer.name: layer for layer in model.layers if layer.weights}
+    found = {layer.name: layer for layer in layers}
+    if set(wanted) == set(found):
+        pairs = [(wanted[name], found[name]) for name in wanted]
+    elif len(wanted) == len(layers):
+        pairs = list(zip(wanted.values(), layers, strict=True))
+    else:
+        missing = sorted(set(wanted) ^ set(found))
+        raise UnsupportedModelError(
+            f"{path}: has weights of {len(layers)} layers, the architecture {len(wanted)} with "
+            f"weights ({', '.join(missing[:5])} only in one of them): give the architecture that "
+            "belongs to it (--architecture FILE)"
+        )
+    for layer, weights in pairs:
+        variables = [*layer.trainable_weights, *layer.non_trainable_weights]
+        shapes = [tuple(variable.shape) for variable in variables]
+        given = [array.shape for array in weights.arrays]
+        if shapes != given:
+            raise UnsupportedModelError(
+                f"{path}: layer {layer.name}: weights of shape {given}, the architecture says "
+                f"{shapes}: give the architecture that belongs to it (--architecture FILE)"
+            )
+        for variable, array in zip(variables, weights.arrays, strict=True):
+            variable.assign(array)
+
+
+# --- a Sequential that does not say what goes in -------------------------------------------------
+
+
+def _with_input(
+    path: Path, entries: list[dict[str, Any]], layers: Sequence[LayerWeights], options: Options
+) -> list[dict[str, Any]]:
+    """Put an InputLayer before the layers, with the shape that they, or the weights, tell."""
+    if not entries or entries[0]["class_name"] == "InputLayer":
+        return entries
+    first = _innermost(entries[0])
+    name = f"{entries[0]['config'].get('name', 'first')}_input"
+    shape: Sequence[int | None] | None = None
+    if options.inputs:
+        shape = next(iter(options.inputs.values()))
+        name = next(iter(options.inputs))
+    shape = shape or _stated_shape(first) or _shape_from_weights(entries, layers)
+    if shape is None:
+        raise UnsupportedModelError(
+            f"{path}: neither the architecture nor the weights say the shape of the input: give "
+            f"it (--input {name}:SHAPE, such as --input {name}:?x16, inputs={{...}})"
+        )
+    for entry in (entries[0], first):
+        for key in ("batch_input_shape", "input_shape", "input_dim", "input_length"):
+            if not (key == "input_dim" and entry["class_name"] == "Embedding"):
+                entry["config"].pop(key, None)
+    dtype = "int32" if first["class_name"] == "Embedding" else "float32"
+    config = {"name": name, "batch_input_shape": list(shape), "dtype": dtype}
+    return [{"class_name": "InputLayer", "config": config}, *entries]
+
+
+def _innermost(entry: dict[str, Any]) -> dict[str, Any]:
+    """Return the first layer of the first layer, if that is a model."""
+    while entry["class_name"] in ("Sequential", "Functional") and entry["config"].get("layers"):
+        entry = entry["config"]["layers"][0]
+    return entry
+
+
+def _stated_shape(entry: Mapping[str, Any]) -> Sequence[int | None] | None:
+    config = entry["config"]
+    for key in ("batch_input_shape", "batch_shape"):
+        if config.get(key):
+            return list(config[key])
+    if config.get("input_shape"):
+        return [None, *config["input_shape"]]
+    if config.get("input_dim") and entry["class_name"] != "Embedding":
+        steps = [config.get("input_length")] if entry["class_name"] in _SEQUENCES else []
+        return [None, *steps, config["input_dim"]]
+    return None
+
+
+def _shape_from_weights(
+    entries: Sequence[Mapping[str, Any]], layers: Sequence[LayerWeights]
+) -> Sequence[int | None] | None:
+    """Tell the shape from the first kernel, if nothing before it changes the shape."""
+    for entry in entries:
+        name = str(entry["class_name"])
+        if name in _PASS_THROUGH:
+            continue
+        found = {layer.name: layer for layer in layers}.get(str(entry["config"].get("name")))
+        kernel = found.arrays[0] if found else None
+        return None if kernel is None else _shape_before(name, entry["config"], kernel)
+    return None
+
+
+def _shape_before(
+    name: str, config: Mapping[str, Any], kernel: np.ndarray[Any, Any]
+) -> Sequence[int | None] | None:
+    if name == "Embedding":
+        return [None, config.get("input_length")]
+    if name in _RECURRENT and kernel.ndim == 2:
+        return [None, None, kernel.shape[0]]
+    if name in ("Dense", "BatchNormalization", "LayerNormalization", "PReLU"):
+        return [None, kernel.shape[0]] if kernel.ndim in (1, 2) else None
+    if name in ("Conv1D", "Conv2D", "Conv3D", "SeparableConv1D", "SeparableConv2D"):
+        last = config.get("data_format") != "channels_first"
+        spatial: list[int | None] = [None] * (kernel.ndim - 2)
+        channels = kernel.shape[-2]
+        return [None, *spatial, channels] if last else [None, channels, *spatial]
+    return None
+
+
+# --- what Keras says -----------------------------------------------------------------------------
+
+
+def first_line(error: BaseException) -> str:
+    """Return what an exception says, in one line of at most 300 characters."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 300 else f"{text[:297]}..."
+
+
+@contextmanager
+def _explained(path: Path, options: Options) -> Iterator[None]:
+    """Say in one line what is wrong where Keras raises."""
+    try:
+        yield
+    except OnnxRootError:
+        raise
+    except (zipfile.BadZipFile, json.JSONDecodeError, KeyError, OSError) as error:
+        if isinstance(error, FileNotFoundError):
+            raise
+        raise FormatError(f"{path}: damaged, Keras can't open it: {first_line(error)}") from error
+    except Exception as error:
+        name = _unknown(str(error))
+        if name:
+            given = f", and {options.custom_objects} has none" if options.custom_objects else ""
+            raise UnsupportedModelError(
+                f"{path}: needs the custom object {name}, which Keras does not have{given}: name "
+                "the module that defines it (--custom-objects package.module, custom_objects=...)"
+            ) from error
+        raise UnsupportedModelError(
+            f"{path}: Keras {_version()} can't open it: {first_line(error)}; open and save it with "
+            "the version that wrote it, or install tf_keras for files of Keras 2"
+        ) from error
+
+
+def _version() -> str:
+    return str(getattr(import_module("keras"), "__version__", "?"))
+
+
+def _unknown(text: str) -> str | None:
+    """Return the name of a class or function that Keras did not find, if that is the matter."""
+    patterns = (
+        r"Could not locate (?:class|function) '([^']+)'",
+        r"Unknown [a-z ]+: '?([\w>.]+)'?",
+        r"[Cc]ould not interpret (?:activation function )?identifier: (\w+)",
+    )
+    for pattern in patterns:
+        found = re.search(pattern, text)
+        if found:
+            return found[1]
+    return None
