@@ -8,7 +8,7 @@ only training needs (initializers, regularizers, constraints) is left out, for t
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from onnxroot.errors import UnsupportedModelError
@@ -20,6 +20,7 @@ __all__ = [
     "modernise",
     "rename_hard_sigmoid",
     "runs_code",
+    "without_shapes",
 ]
 
 HARD_SIGMOID_2 = "hard_sigmoid_of_keras_2"
@@ -76,7 +77,13 @@ _MERGES_1 = {
     "concat": "Concatenate",
     "dot": "Dot",
 }
-_RECURRENT = {"LSTM", "GRU", "SimpleRNN"}
+_OF_KERAS_2 = (
+    "implementation", "query_shape", "key_shape", "value_shape", "fused", "optional", "input_dtype",
+)  # fmt: skip
+_DEFAULTS_2 = {
+    "groups": 1, "output_shape": None, "ragged": False, "renorm": False, "sparse": False,
+    "softmax_robust_masking": False, "time_major": False, "virtual_batch_size": None,
+}  # fmt: skip
 
 
 def classes_in(architecture: object) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -150,12 +157,15 @@ def _layer(entry: Mapping[str, Any], version: int) -> dict[str, Any]:
         config = {"name": str(entry.get("name", "sequential")), "layers": config}
     config = dict(config)
     if isinstance(config.get("layers"), list):
-        config["layers"] = [_layer(layer, version) for layer in config["layers"]]
+        layers = [_layer(layer, version) for layer in config["layers"]]
+        config["layers"] = layers
+        if "output_layers" in config:
+            config = _count_calls_from(config, layers)
         result.update(class_name=_CLASSES_1.get(name, name), config=config)
         return result
     for key in ("layer", "backward_layer", "cell"):
         if isinstance(config.get(key), Mapping):
-            config[key] = _layer(config[key], version)
+            config[key] = _within_another(_layer(config[key], version))
     config = {key: value for key, value in config.items() if not key.endswith(_TRAINING_ONLY)}
     if _is_of_keras_1(name, config, version):
         config = _config_1(name, config)
@@ -163,6 +173,74 @@ def _layer(entry: Mapping[str, Any], version: int) -> dict[str, Any]:
         name, config = _merge(config)
     result.update(class_name=_CLASSES_1.get(name, name), config=_config_2(name, config))
     return result
+
+
+def _within_another(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a layer as another holds it, which Keras 3 takes in its own form only."""
+    function = {
+        "class_name": "function",
+        "config": HARD_SIGMOID_2,
+        "module": "builtins",
+        "registered_name": HARD_SIGMOID_2,
+    }
+    config = {
+        key: function if value == HARD_SIGMOID_2 else value
+        for key, value in entry["config"].items()
+    }
+    return {"module": "keras.layers", **entry, "config": config}
+
+
+def _count_calls_from(
+    config: Mapping[str, Any], layers: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Return a graph in which the calls of models within it count as they do in Keras 3.
+
+    In Keras 2, the first call may have been the model's own making. In Keras 3 that is so for a
+    Functional that makes an output, and not where layers are called.
+    """
+    largest: dict[str, int] = {}
+
+    def note(name: str, index: int) -> int:
+        largest[name] = max(largest.get(name, 0), index)
+        return index
+
+    parts = {key: config[key] for key in ("input_layers", "output_layers") if key in config}
+    nodes = [layer.get("inbound_nodes", []) for layer in layers]
+    _map_calls([parts, nodes], note)
+    before: dict[str, int] = {}
+    functional = {layer.get("name") for layer in layers if layer["class_name"] == "Functional"}
+    for layer in layers:
+        name, n_calls = str(layer.get("name")), len(layer.get("inbound_nodes", []))
+        if layer["class_name"] in ("Sequential", "Functional") and name in largest:
+            before[name] = max(0, largest[name] + 1 - n_calls)
+
+    def count(name: str, index: int) -> int:
+        return index - before.get(name, 0)
+
+    def count_of_output(name: str, index: int) -> int:
+        return count(name, index) + int(name in functional)
+
+    changed = [
+        {**layer, "inbound_nodes": _map_calls(layer["inbound_nodes"], count)}
+        if "inbound_nodes" in layer
+        else layer
+        for layer in layers
+    ]
+    parts = {key: _map_calls(part, count_of_output) for key, part in parts.items()}
+    return {**config, **parts, "layers": changed}
+
+
+def _map_calls(value: Any, function: Callable[[str, int], int]) -> Any:
+    """Return a structure in which each [layer, call, output] has another number of the call."""
+    if isinstance(value, Mapping):
+        return {key: _map_calls(inner, function) for key, inner in value.items()}
+    if not isinstance(value, list):
+        return value
+    is_call = len(value) >= 3 and isinstance(value[0], str) and type(value[1]) is int
+    if is_call and type(value[2]) is int:
+        rest = [_map_calls(inner, function) for inner in value[3:]]
+        return [value[0], function(value[0], value[1]), value[2], *rest]
+    return [_map_calls(inner, function) for inner in value]
 
 
 def _is_of_keras_1(name: str, config: Mapping[str, Any], version: int) -> bool:
@@ -225,13 +303,26 @@ def _config_2(name: str, config: Mapping[str, Any]) -> dict[str, Any]:
         result.setdefault("reset_after", False)  # Keras 3 has True
     if name == "CuDNNGRU":
         result.update(reset_after=True)
-    if name in _RECURRENT or name.startswith("CuDNN"):
-        for key in ("implementation", "time_major"):
-            result.pop(key, None)
+    for key in _OF_KERAS_2:
+        result.pop(key, None)
+    for key, value in _DEFAULTS_2.items():
+        if key in result and result[key] == value:
+            del result[key]
     if isinstance(result.get("dtype"), Mapping):  # a policy
         inner = result["dtype"].get("config")
         result["dtype"] = inner.get("name", "float32") if isinstance(inner, Mapping) else "float32"
-    if name == "InputLayer":
-        for key in ("sparse", "ragged", "input_dtype"):
-            result.pop(key, None)
     return {key: value for key, value in result.items() if key != "batch_size"}
+
+
+def without_shapes(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a layer or model in which only InputLayers say the shape of what goes in."""
+    name, config = entry["class_name"], dict(entry["config"])
+    if isinstance(config.get("layers"), list):
+        config["layers"] = [without_shapes(layer) for layer in config["layers"]]
+    elif isinstance(config.get("layer"), Mapping):
+        config["layer"] = without_shapes(config["layer"])
+    if name != "InputLayer":
+        needed = {"input_dim"} if name == "Embedding" else set()
+        for key in {"batch_input_shape", "input_shape", "input_dim", "input_length"} - needed:
+            config.pop(key, None)
+    return {**entry, "config": config}

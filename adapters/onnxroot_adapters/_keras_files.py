@@ -19,8 +19,8 @@ from onnxroot.errors import FormatError, OnnxRootError, UnsupportedModelError
 from onnxroot_adapters._keras_config import (
     major_version,
     modernise,
-    rename_hard_sigmoid,
     runs_code,
+    without_shapes,
 )
 from onnxroot_adapters._keras_layers import former_objects
 from onnxroot_adapters._keras_weights import LayerWeights, read_layers, to_keras_3
@@ -64,6 +64,19 @@ def open_keras(path: Path, what: str, options: Options) -> tuple[Any, dict[str, 
     """
     keras = require("keras", extra="tensorflow", what="a model of Keras")
     custom = custom_objects_of(options)
+    try:
+        return _open_with(keras, path, what, custom, options)
+    except UnsupportedModelError:
+        former = open_with_keras_2(path, what, custom, options)
+        if former is None:
+            raise
+        return former
+
+
+def _open_with(
+    keras: Any, path: Path, what: str, custom: dict[str, Any], options: Options
+) -> tuple[Any, dict[str, str]]:
+    """Open a file with Keras 3."""
     with _explained(path, options):
         if what == KERAS_ARCHIVE:
             return _open_archive(keras, path, custom, options)
@@ -77,6 +90,41 @@ def open_keras(path: Path, what: str, options: Options) -> tuple[Any, dict[str, 
             if what == WEIGHTS:
                 return _open_weights(keras, path, file, custom, options)
             return _open_full(keras, path, file, custom, options)
+
+
+def open_with_keras_2(
+    path: Path, what: str, custom: dict[str, Any], options: Options
+) -> tuple[Any, dict[str, str]] | None:
+    """Open a file of Keras 2 with tf_keras, where that is installed; None if it can't, either."""
+    try:
+        former = import_module("tf_keras")
+    except ImportError:
+        return None
+    try:
+        if what == WEIGHTS:
+            where = options.architecture or architecture_beside(path)
+            config = read_architecture(where) if where else None
+            if config is None or runs_code(config):
+                return None
+            model = former.models.model_from_json(json.dumps(config), custom_objects=custom)
+            model.load_weights(str(path))
+        elif what != ARCHITECTURE and not _runs_code_within(path, what):
+            model = former.models.load_model(str(path), custom_objects=custom, compile=False)
+        else:
+            return None
+    except Exception:  # noqa: BLE001  (what Keras 3 said is what the user gets)
+        return None
+    return model, {"opened_with": f"tf_keras {former.__version__}"}
+
+
+def _runs_code_within(path: Path, what: str) -> bool:
+    """Say whether an archive or a full HDF5 file holds what would run when it is opened."""
+    if what == KERAS_ARCHIVE:
+        with zipfile.ZipFile(path) as archive:
+            return bool(runs_code(json.loads(archive.read("config.json"))))
+    h5py = require("h5py", extra="tensorflow", what="a model in HDF5")
+    with h5py.File(path, "r") as file:
+        return bool(runs_code(json.loads(file.attrs["model_config"])))
 
 
 def custom_objects_of(options: Options) -> dict[str, Any]:
@@ -113,17 +161,24 @@ def _open_archive(
         version = str(metadata.get("keras_version", "3"))
         _refuse_code(path, config, options)
         origin = {"keras_version": version}
-        if major_version(version) >= 3 or rename_hard_sigmoid(config) == config:
+        if major_version(version) >= 3 or runs_code(config):
             return _load(keras, path, custom, options), origin
+        model = _build(keras, path, config, version, (), custom, options)
+        listed = [
+            layer["config"]["name"]
+            for layer in config["config"]["layers"]
+            if layer["class_name"] != "InputLayer" or "inbound_nodes" in layer
+        ]
+        if [layer.name for layer in model.layers] != listed:
+            raise UnsupportedModelError(
+                f"{path}: Keras 3 has the layers in another order, so that it is not certain which "
+                "weights are whose: pip install tf_keras, and convert it again"
+            )
         with tempfile.TemporaryDirectory() as folder:
-            changed = Path(folder) / "model.keras"
-            with zipfile.ZipFile(changed, "w") as target:
-                for name in archive.namelist():
-                    data = archive.read(name)
-                    if name == "config.json":
-                        data = json.dumps(rename_hard_sigmoid(config)).encode()
-                    target.writestr(name, data)
-            return _load(keras, changed, custom, options), origin
+            weights = Path(folder) / "model.weights.h5"
+            weights.write_bytes(archive.read("model.weights.h5"))
+            model.load_weights(str(weights))
+        return model, origin
 
 
 def _load(keras: Any, path: Path, custom: dict[str, Any], options: Options) -> Any:
@@ -201,27 +256,7 @@ def _assemble(
     """Build a network of Keras 1, 2 or 3, and give it the weights of a group of HDF5."""
     version = config.get("keras_version") or group.attrs.get("keras_version")
     layers = read_layers(group, str(path))
-    if "module" in config:
-        model = keras.models.model_from_json(
-            json.dumps(config), custom_objects=former_objects(keras) | custom
-        )
-    else:
-        modern = modernise(config, major_version(version))
-        if modern["class_name"] == "Sequential":
-            modern["config"]["layers"] = _with_input(
-                path, modern["config"]["layers"], layers, options
-            )
-        objects = former_objects(keras) | custom
-        if (
-            modern["class_name"] not in ("Sequential", "Functional")
-            or "layers" not in modern["config"]
-        ):
-            raise UnsupportedModelError(
-                f"{path}: the architecture is a {modern['class_name']}, not a Sequential or Model: "
-                "convert the model itself where it was made"
-            )
-        kind = keras.Sequential if modern["class_name"] == "Sequential" else keras.Model
-        model = kind.from_config(modern["config"], custom_objects=objects)
+    model = _build(keras, path, config, version, layers, custom, options)
     entries = _entries(config)
     backend = _text(group.attrs["backend"]) if "backend" in group.attrs else None
     converted = [
@@ -242,6 +277,33 @@ def _assemble(
     ]
     _assign(path, model, converted)
     return model, {"keras_version": _text(version)}
+
+
+def _build(
+    keras: Any,
+    path: Path,
+    config: dict[str, Any],
+    version: object,
+    layers: Sequence[LayerWeights],
+    custom: dict[str, Any],
+    options: Options,
+) -> Any:
+    """Build a network of Keras 1, 2 or 3 without its weights."""
+    objects = former_objects(keras) | custom
+    if "module" in config and major_version(version) >= 3:
+        return keras.models.model_from_json(json.dumps(config), custom_objects=objects)
+    modern = modernise(config, major_version(version))
+    name = modern["class_name"]
+    if name not in ("Sequential", "Functional") or "layers" not in modern["config"]:
+        raise UnsupportedModelError(
+            f"{path}: the architecture is a {name}, not a Sequential or Model: convert the model "
+            "itself where it was made"
+        )
+    if name == "Sequential":
+        modern["config"]["layers"] = _with_input(path, modern["config"]["layers"], layers, options)
+    kind = keras.Sequential if name == "Sequential" else keras.Model
+    with keras.saving.custom_object_scope(objects):  # for layers within layers
+        return kind.from_config(without_shapes(modern)["config"], custom_objects=objects)
 
 
 def _entries(config: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
@@ -285,6 +347,16 @@ def _assign(path: Path, model: Any, layers: Sequence[LayerWeights]) -> None:
             )
         for variable, array in zip(variables, weights.arrays, strict=True):
             variable.assign(array)
+    for layer in _with_inner(model):
+        if hasattr(layer, "finalize_state"):  # Normalization computes with what it makes of them
+            layer.finalize_state()
+
+
+def _with_inner(layer: Any) -> Iterator[Any]:
+    """Yield a layer and all within it."""
+    yield layer
+    for inner in getattr(layer, "layers", None) or []:
+        yield from _with_inner(inner)
 
 
 # --- a Sequential that does not say what goes in -------------------------------------------------
@@ -308,10 +380,6 @@ def _with_input(
             f"{path}: neither the architecture nor the weights say the shape of the input: give "
             f"it (--input {name}:SHAPE, such as --input {name}:?x16, inputs={{...}})"
         )
-    for entry in (entries[0], first):
-        for key in ("batch_input_shape", "input_shape", "input_dim", "input_length"):
-            if not (key == "input_dim" and entry["class_name"] == "Embedding"):
-                entry["config"].pop(key, None)
     dtype = "int32" if first["class_name"] == "Embedding" else "float32"
     config = {"name": name, "batch_input_shape": list(shape), "dtype": dtype}
     return [{"class_name": "InputLayer", "config": config}, *entries]
@@ -384,12 +452,17 @@ def _explained(path: Path, options: Options) -> Iterator[None]:
         yield
     except OnnxRootError:
         raise
-    except (zipfile.BadZipFile, json.JSONDecodeError, KeyError, OSError) as error:
+    except (zipfile.BadZipFile, json.JSONDecodeError, OSError) as error:
         if isinstance(error, FileNotFoundError):
             raise
         raise FormatError(f"{path}: damaged, Keras can't open it: {first_line(error)}") from error
     except Exception as error:
         name = _unknown(str(error))
+        if name in ("TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer"):
+            raise UnsupportedModelError(
+                f"{path}: has operations of TensorFlow among its layers ({name}), which only Keras "
+                "2 can open: pip install tf_keras, and convert it again"
+            ) from error
         if name:
             given = f", and {options.custom_objects} has none" if options.custom_objects else ""
             raise UnsupportedModelError(

@@ -112,9 +112,15 @@ def to_conversion(source: Source, options: Options) -> Conversion:
     names = [item.name for item in source.inputs]
 
     def predict(given: dict[str, Array]) -> Sequence[Array]:
-        with quiet():
-            found = source.predict([given[name] for name in names])
-        return [np.asarray(value) for value in found]
+        try:
+            with quiet():
+                found = source.predict([given[name] for name in names])
+                return [np.asarray(value) for value in found]
+        except Exception as error:
+            raise UnsupportedModelError(
+                "TensorFlow can't run it on the inputs that were drawn for the proof, give typical "
+                f"ones (--samples FILE.npz, samples=...): {first_line(error)}"
+            ) from error
 
     refusals = []
     for name, way in source.ways.items():

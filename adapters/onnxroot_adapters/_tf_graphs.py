@@ -6,6 +6,7 @@ All operators with a state of their own are refused that are not known to be har
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -50,6 +51,9 @@ _HARMLESS = {
     "TensorArrayV3", "TensorArrayWriteV3", "TruncatedNormal", "VarHandleOp",
     "VarIsInitializedOp", "Variable", "VariableShape", "VariableV2", "While",
 }  # fmt: skip
+_HARMLESS_KINDS = re.compile(
+    r"(CudnnRNN|IteratorGetNext|Optional|Resource(Sparse)?Apply|ResourceScatter|TensorList)\w*"
+)
 _READS_FILES = {
     "InitializeTableFromTextFile", "InitializeTableFromTextFileV2", "MatchingFiles", "ReadFile",
     "Restore", "RestoreSlice",
@@ -110,6 +114,8 @@ def _is_stateful(registry: Any, operator: str) -> bool:
         op_def_registry,  # there is no public way to ask
     )
 
+    if _HARMLESS_KINDS.fullmatch(operator):
+        return False
     definition = op_def_registry.get(operator)
     if definition is None:
         return hasattr(registry, operator)  # unknown: can't be run either
