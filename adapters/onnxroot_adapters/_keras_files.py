@@ -12,8 +12,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from onnxroot.adapter import Options
 from onnxroot.errors import FormatError, OnnxRootError, UnsupportedModelError
 from onnxroot_adapters._keras_config import (
@@ -22,6 +20,7 @@ from onnxroot_adapters._keras_config import (
     runs_code,
     without_shapes,
 )
+from onnxroot_adapters._keras_input import with_input
 from onnxroot_adapters._keras_layers import former_objects
 from onnxroot_adapters._keras_weights import LayerWeights, read_layers, to_keras_3
 from onnxroot_adapters._require import require
@@ -39,12 +38,6 @@ _CODE_REFUSED = (
     "{path}: holds {what}, which runs its author's code when the model is opened; if you trust its "
     "author, allow it (--allow-pickle, allow_pickle=True), or replace it by a layer and save again"
 )
-_PASS_THROUGH = {
-    "Activation", "ActivityRegularization", "Dropout", "ELU", "GaussianDropout", "GaussianNoise",
-    "LeakyReLU", "Masking", "ReLU", "Softmax",
-}  # fmt: skip
-_SEQUENCES = {"Conv1D", "GRU", "LSTM", "LocallyConnected1D", "SimpleRNN", "SeparableConv1D"}
-_RECURRENT = {"LSTM", "GRU", "SimpleRNN", "CuDNNLSTM", "CuDNNGRU", "Bidirectional", "RNN"}
 
 
 def open_keras(path: Path, what: str, options: Options) -> tuple[Any, dict[str, str]]:
@@ -300,7 +293,7 @@ def _build(
             "itself where it was made"
         )
     if name == "Sequential":
-        modern["config"]["layers"] = _with_input(path, modern["config"]["layers"], layers, options)
+        modern["config"]["layers"] = with_input(path, modern["config"]["layers"], layers, options)
     kind = keras.Sequential if name == "Sequential" else keras.Model
     with keras.saving.custom_object_scope(objects):  # for layers within layers
         return kind.from_config(without_shapes(modern)["config"], custom_objects=objects)
@@ -357,83 +350,6 @@ def _with_inner(layer: Any) -> Iterator[Any]:
     yield layer
     for inner in getattr(layer, "layers", None) or []:
         yield from _with_inner(inner)
-
-
-# --- a Sequential that does not say what goes in -------------------------------------------------
-
-
-def _with_input(
-    path: Path, entries: list[dict[str, Any]], layers: Sequence[LayerWeights], options: Options
-) -> list[dict[str, Any]]:
-    """Put an InputLayer before the layers, with the shape that they, or the weights, tell."""
-    if not entries or entries[0]["class_name"] == "InputLayer":
-        return entries
-    first = _innermost(entries[0])
-    name = f"{entries[0]['config'].get('name', 'first')}_input"
-    shape: Sequence[int | None] | None = None
-    if options.inputs:
-        shape = next(iter(options.inputs.values()))
-        name = next(iter(options.inputs))
-    shape = shape or _stated_shape(first) or _shape_from_weights(entries, layers)
-    if shape is None:
-        raise UnsupportedModelError(
-            f"{path}: neither the architecture nor the weights say the shape of the input: give "
-            f"it (--input {name}:SHAPE, such as --input {name}:?x16, inputs={{...}})"
-        )
-    dtype = "int32" if first["class_name"] == "Embedding" else "float32"
-    config = {"name": name, "batch_input_shape": list(shape), "dtype": dtype}
-    return [{"class_name": "InputLayer", "config": config}, *entries]
-
-
-def _innermost(entry: dict[str, Any]) -> dict[str, Any]:
-    """Return the first layer of the first layer, if that is a model."""
-    while entry["class_name"] in ("Sequential", "Functional") and entry["config"].get("layers"):
-        entry = entry["config"]["layers"][0]
-    return entry
-
-
-def _stated_shape(entry: Mapping[str, Any]) -> Sequence[int | None] | None:
-    config = entry["config"]
-    for key in ("batch_input_shape", "batch_shape"):
-        if config.get(key):
-            return list(config[key])
-    if config.get("input_shape"):
-        return [None, *config["input_shape"]]
-    if config.get("input_dim") and entry["class_name"] != "Embedding":
-        steps = [config.get("input_length")] if entry["class_name"] in _SEQUENCES else []
-        return [None, *steps, config["input_dim"]]
-    return None
-
-
-def _shape_from_weights(
-    entries: Sequence[Mapping[str, Any]], layers: Sequence[LayerWeights]
-) -> Sequence[int | None] | None:
-    """Tell the shape from the first kernel, if nothing before it changes the shape."""
-    for entry in entries:
-        name = str(entry["class_name"])
-        if name in _PASS_THROUGH:
-            continue
-        found = {layer.name: layer for layer in layers}.get(str(entry["config"].get("name")))
-        kernel = found.arrays[0] if found else None
-        return None if kernel is None else _shape_before(name, entry["config"], kernel)
-    return None
-
-
-def _shape_before(
-    name: str, config: Mapping[str, Any], kernel: np.ndarray[Any, Any]
-) -> Sequence[int | None] | None:
-    if name == "Embedding":
-        return [None, config.get("input_length")]
-    if name in _RECURRENT and kernel.ndim == 2:
-        return [None, None, kernel.shape[0]]
-    if name in ("Dense", "BatchNormalization", "LayerNormalization", "PReLU"):
-        return [None, kernel.shape[0]] if kernel.ndim in (1, 2) else None
-    if name in ("Conv1D", "Conv2D", "Conv3D", "SeparableConv1D", "SeparableConv2D"):
-        last = config.get("data_format") != "channels_first"
-        spatial: list[int | None] = [None] * (kernel.ndim - 2)
-        channels = kernel.shape[-2]
-        return [None, *spatial, channels] if last else [None, channels, *spatial]
-    return None
 
 
 # --- what Keras says -----------------------------------------------------------------------------

@@ -20,6 +20,9 @@ def former_objects(keras: Any) -> dict[str, Any]:  # noqa: C901  (one simple lay
     def hard_sigmoid(x: Any) -> Any:
         return ops.clip(0.2 * x + 0.5, 0.0, 1.0)
 
+    # Bidirectional makes its second layer from what the first says of itself
+    hard_sigmoid.__name__ = hard_sigmoid.__qualname__ = HARD_SIGMOID_2
+
     class ThresholdedReLU(layers.Layer):  # type: ignore[name-defined, misc]  # a module that is an argument
         def __init__(self, theta: float = 1.0, **kwargs: Any) -> None:
             super().__init__(**kwargs)

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from onnx import GraphProto, ModelProto, ValueInfoProto, helper, numpy_helper
+from onnx import ModelProto
 
 from onnxroot.adapter import Conversion, Options
 from onnxroot.errors import OnnxRootError, UnsupportedModelError
@@ -26,6 +26,8 @@ from onnxroot_adapters._conclude import conclude
 from onnxroot_adapters._keras_files import first_line
 from onnxroot_adapters._prove import Input, Predict
 from onnxroot_adapters._require import require, version_of
+from onnxroot_adapters._tf_interface import weight_names, with_interface
+from onnxroot_adapters._tf_operators import handlers
 
 __all__ = [
     "NEWEST_OPSET",
@@ -138,7 +140,14 @@ def _tried(
     try:
         with quiet(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            model = _with_interface(way(options.opset), source)
+            model = with_interface(
+                way(options.opset),
+                inputs=source.inputs,
+                outputs=source.outputs,
+                plain_inputs=source.plain_inputs,
+                plain_outputs=source.plain_outputs,
+                batched=source.batched,
+            )
         return conclude(
             model,
             inputs=source.inputs,
@@ -146,7 +155,7 @@ def _tried(
             options=options,
             provenance={"exporter_way": name, **_versions(), **source.what},
             rename=True,
-            weight_names=_weight_names(model.graph, source.weights),
+            weight_names=weight_names(model.graph, source.weights),
         )
     except UnsupportedModelError as error:
         return error
@@ -303,7 +312,7 @@ def convert_graph(
             graph,
             continue_on_error=True,  # what it can't translate is found, and named, afterwards
             opset=opset,
-            custom_op_handlers=_handlers(),
+            custom_op_handlers=handlers(),
             shape_override=dict(shapes or {}),
             input_names=list(frozen.inputs),
             output_names=list(frozen.outputs),
@@ -312,200 +321,3 @@ def convert_graph(
         )
         model: ModelProto = optimizer.optimize_graph(made, True).make_model("main")
         return model
-
-
-# --- operators that tf2onnx does not translate ---------------------------------------------------
-
-
-def _handlers() -> dict[str, tuple[Any, list[Any]]]:
-    """Return what to put in the place of operators that tf2onnx leaves as they are."""
-    return {
-        "Bucketize": (_bucketize, []),
-        "Erfc": (_erfc, []),
-        "Expm1": (_expm1, []),
-        "Log1p": (_log1p, []),
-    }
-
-
-def _replace(ctx: Any, node: Any, make: Callable[[Any, str, npt.DTypeLike], str]) -> None:
-    """Remove a node, and put what `make` makes of its input in its place.
-
-    Args:
-        ctx: tf2onnx's graph.
-        node: To be replaced; it has one input and one output.
-        make: A function of the graph, the input and its NumPy type that returns an output.
-    """
-    utils = require("tf2onnx.utils", extra="tensorflow", what="a model of TensorFlow")
-    given, output = node.input[0], node.output[0]
-    dtype, shape = ctx.get_dtype(output), ctx.get_shape(output)
-    of_input = utils.map_onnx_to_numpy_type(ctx.get_dtype(given))
-    ctx.remove_node(node.name)
-    made = make(ctx, given, of_input)
-    ctx.make_node("Identity", [made], outputs=[output], shapes=[shape], dtypes=[dtype])
-
-
-def _constant(ctx: Any, value: Any, dtype: npt.DTypeLike) -> str:
-    utils = require("tf2onnx.utils", extra="tensorflow", what="a model of TensorFlow")
-    made: str = ctx.make_const(utils.make_name("constant"), np.array(value, dtype)).output[0]
-    return made
-
-
-def _apply(ctx: Any, operator: str, *inputs: str, **attributes: Any) -> str:
-    made: str = ctx.make_node(operator, list(inputs), attr=attributes).output[0]
-    return made
-
-
-def _erfc(ctx: Any, node: Any, _name: str, _args: Any) -> None:
-    """1 - erf(x), which GELU needs."""
-    _replace(ctx, node, lambda g, x, t: _apply(g, "Sub", _constant(g, 1, t), _apply(g, "Erf", x)))
-
-
-def _log1p(ctx: Any, node: Any, _name: str, _args: Any) -> None:
-    """log(1 + x)."""
-    _replace(ctx, node, lambda g, x, t: _apply(g, "Log", _apply(g, "Add", x, _constant(g, 1, t))))
-
-
-def _expm1(ctx: Any, node: Any, _name: str, _args: Any) -> None:
-    """exp(x) - 1."""
-    _replace(ctx, node, lambda g, x, t: _apply(g, "Sub", _apply(g, "Exp", x), _constant(g, 1, t)))
-
-
-def _bucketize(ctx: Any, node: Any, _name: str, _args: Any) -> None:
-    """How many boundaries are not above x."""
-    boundaries = list(node.get_attr("boundaries").floats)
-
-    def make(g: Any, x: str, dtype: npt.DTypeLike) -> str:
-        wide = _apply(g, "Unsqueeze", x, _constant(g, [-1], np.int64))
-        below = _apply(g, "Less", wide, _constant(g, boundaries, dtype))
-        counted = _apply(g, "Cast", _apply(g, "Not", below), to=6)
-        return _apply(g, "ReduceSum", counted, _constant(g, [-1], np.int64), keepdims=0)
-
-    _replace(ctx, node, make)
-
-
-# --- names of inputs, outputs and weights --------------------------------------------------------
-
-
-def _with_interface(model: ModelProto, source: Source) -> ModelProto:
-    """Return a model with the source's inputs and outputs: all, in order, under their names."""
-    result = ModelProto()
-    result.CopyFrom(model)
-    graph = result.graph
-    inputs = {value.name: value for value in model.graph.input}
-    outputs = {value.name: value for value in model.graph.output}
-    extra = sorted(set(inputs) - set(source.plain_inputs))
-    missing = sorted(set(source.plain_outputs) - set(outputs))
-    if extra or missing:
-        raise UnsupportedModelError(
-            f"tf2onnx lost its way: inputs it invented: {extra or 'none'}; outputs it dropped: "
-            f"{missing or 'none'}"
-        )
-    names = dict(zip(source.plain_inputs, (item.name for item in source.inputs), strict=True))
-    names |= dict(zip(source.plain_outputs, source.outputs, strict=True))
-    taken = _names_in(graph) - set(names)
-    aside = {name: f"{name}__inner" for name in taken & set(names.values())}
-    _rename_values(graph, names | aside)
-    del graph.input[:], graph.output[:]
-    graph.input.extend(
-        _input_value(inputs.get(plain), item)
-        for plain, item in zip(source.plain_inputs, source.inputs, strict=True)
-    )
-    first = bool(source.inputs) and source.inputs[0].shape[:1] == (None,) and source.batched
-    graph.output.extend(
-        _output_value(outputs[plain], name, batched=first)
-        for plain, name in zip(source.plain_outputs, source.outputs, strict=True)
-    )
-    return result
-
-
-def _names_in(graph: GraphProto) -> set[str]:
-    found = {value.name for value in (*graph.input, *graph.output)}
-    found |= {tensor.name for tensor in graph.initializer}
-    for node in graph.node:
-        found |= {*node.input, *node.output}
-        for attribute in node.attribute:
-            if attribute.HasField("g"):
-                found |= _names_in(attribute.g)
-    return found
-
-
-def _rename_values(graph: GraphProto, names: Mapping[str, str]) -> None:
-    """Rename values in a graph and in those within it, and drop the shapes of inner values."""
-    del graph.value_info[:]
-    for value in (*graph.input, *graph.output):
-        value.name = names.get(value.name, value.name)
-    for tensor in graph.initializer:
-        tensor.name = names.get(tensor.name, tensor.name)
-    for node in graph.node:
-        node.input[:] = [names.get(name, name) for name in node.input]
-        node.output[:] = [names.get(name, name) for name in node.output]
-        for attribute in node.attribute:
-            if attribute.HasField("g"):
-                _rename_values(attribute.g, names)
-                _clear_drawn_dimensions(attribute.g)
-
-
-def _clear_drawn_dimensions(graph: GraphProto) -> None:
-    """Clear the names of dimensions, which tf2onnx counts through the process."""
-    for value in (*graph.input, *graph.output):
-        for dim in value.type.tensor_type.shape.dim:
-            dim.ClearField("dim_param")
-
-
-def _input_value(found: ValueInfoProto | None, item: Input) -> ValueInfoProto:
-    """Return an input with dimensions named after it; tf2onnx draws names for them."""
-    if found is not None:
-        element_type = found.type.tensor_type.elem_type
-    else:
-        element_type = helper.np_dtype_to_tensor_dtype(item.dtype)
-    dims = [
-        ("batch" if axis == 0 else f"{item.name}_dim_{axis}") if dim is None else dim
-        for axis, dim in enumerate(item.shape)
-    ]
-    return helper.make_tensor_value_info(item.name, element_type, dims)
-
-
-def _output_value(found: ValueInfoProto, name: str, *, batched: bool) -> ValueInfoProto:
-    tensor = found.type.tensor_type
-    if not tensor.HasField("shape"):
-        return helper.make_tensor_value_info(name, tensor.elem_type, None)
-    dims: list[int | str | None] = [
-        dim.dim_value if dim.HasField("dim_value") and dim.dim_value > 0 else None
-        for dim in tensor.shape.dim
-    ]
-    if batched and dims and dims[0] is None:
-        dims[0] = "batch"
-    return helper.make_tensor_value_info(name, tensor.elem_type, dims)
-
-
-def _weight_names(graph: GraphProto, weights: Mapping[str, Array]) -> dict[str, str]:
-    """Return the framework's names of the graph's initializers, told by their values.
-
-    The exporter transposes weights and gives them names of its own; what has the same values,
-    in any order, is the same weight. What it made of several weights has no name.
-    """
-    known: dict[bytes, list[str]] = {}
-    for name, value in weights.items():
-        key = _values_key(value)
-        if key:
-            known.setdefault(key, []).append(name)
-    sizes = {value.size for value in weights.values()}
-    found = {}
-    for tensor in graph.initializer:
-        if int(np.prod(tensor.dims, dtype=np.int64)) not in sizes:
-            continue
-        key = _values_key(numpy_helper.to_array(tensor))
-        names = known.get(key, []) if key else []
-        if names:
-            found[tensor.name] = names.pop(0) if len(names) > 1 else names[0]
-    return found
-
-
-def _values_key(value: Array) -> bytes | None:
-    """Return what two arrays with the same values have in common; None for what anyone may have."""
-    if not value.size or value.dtype.kind not in "fiu":
-        return None
-    values = np.sort(value, axis=None)
-    if values[0] == values[-1] and (value.size > 1 or float(values[0] * 1024).is_integer()):
-        return None
-    return values.dtype.str.encode() + values.tobytes()

@@ -340,9 +340,7 @@ def test_tflite(tmp_path, name):
 # --- files of Keras 3 ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "name", ["dense", "unet", "bidirectional", "shared_layers", "dictionaries"]
-)
+@pytest.mark.parametrize("name", ["dense", "unet", "lstm", "shared_layers", "dictionaries"])
 @pytest.mark.parametrize("suffix", [".keras", ".h5"])
 def test_files_of_keras_3(tmp_path, name, suffix):
     if (name, suffix) == ("dictionaries", ".h5"):
@@ -605,6 +603,129 @@ def test_keras_2_recurrent(tmp_path):
     x = draw(6, 5, 3) * 3
     h = np.repeat(run_lstm(x, lstm)[:, None], 3, axis=1)
     np.testing.assert_allclose(run(model, x)[0], run_gru(h, gru), atol=1e-5)
+
+
+def test_keras_2_bidirectional(tmp_path):
+    """The second layer is made from what the first says of itself, its activation too."""
+    forward, backward = gates("ifco", 3, 4), gates("ifco", 3, 4)
+    config = {"name": "lstm", "units": 4, "activation": "tanh", "time_major": False}
+    inner = layer("LSTM", recurrent_activation="hard_sigmoid", implementation=2, **config)
+    architecture = sequential_2(
+        layer("Bidirectional", name="both", merge_mode="concat", layer=inner)
+    )
+    arrays = [
+        np.concatenate([weights[f"{kind}_{gate}"] for gate in "ifco"], axis=-1)
+        for weights in (forward, backward)
+        for kind in "WUb"
+    ]
+    stored = {"both": [(f"w{i}:0", value) for i, value in enumerate(arrays)]}
+    path = write_pair(tmp_path, architecture, stored, keras_version=b"2.3.1")
+    model = to_onnx(path, inputs={"jets": (None, 5, 3)})
+    x = draw(6, 5, 3) * 3
+    expected = np.concatenate([run_lstm(x, forward), run_lstm(x[:, ::-1], backward)], axis=-1)
+    np.testing.assert_allclose(run(model, x)[0], expected, atol=1e-5)
+
+
+def test_keras_2_normalization(tmp_path):
+    mean, variance = draw(4), np.abs(draw(4)) + 1
+    given = {"batch_input_shape": [None, 4], "dtype": "float32"}
+    architecture = sequential_2(
+        layer("Normalization", name="n", axis=[-1], mean=None, variance=None, **given),
+        version="2.12.0",
+    )
+    stored = {"n": [("mean:0", mean), ("variance:0", variance), ("count:0", np.int64(7))]}
+    model = to_onnx(write_full(tmp_path / "m.h5", architecture, stored, version="2.12.0"))
+    x = draw(3, 4)
+    np.testing.assert_allclose(run(model, x)[0], (x - mean) / np.sqrt(variance), atol=1e-5)
+
+
+def shared_tower() -> tuple[dict[str, Any], dict[str, Any], Callable[..., Any]]:
+    """A Sequential and a Model that are called twice; the calls count from 1."""
+    w, b, v, c = draw(3, 3), draw(3), draw(3, 2), draw(2)
+    shape = {"batch_input_shape": [None, 3], "dtype": "float32", "sparse": False}
+    tower = sequential_2(dense_2("d", 3, "tanh", batch_input_shape=[None, 3]))
+    tower["config"]["name"] = "tower"
+    head = {
+        "class_name": "Model",
+        "config": {
+            "name": "head",
+            "layers": [
+                {**layer("InputLayer", name="i", **shape), "name": "i", "inbound_nodes": []},
+                {
+                    **dense_2("e", 2, "linear"),
+                    "name": "e",
+                    "inbound_nodes": [[["i", 0, 0, {}]]],
+                },
+            ],
+            "input_layers": [["i", 0, 0]],
+            "output_layers": [["e", 0, 0]],
+        },
+    }
+    inputs = [
+        {**layer("InputLayer", name=name, **shape), "name": name, "inbound_nodes": []}
+        for name in "ab"
+    ]
+    architecture = {
+        "class_name": "Model",
+        "keras_version": "2.2.4",
+        "config": {
+            "name": "model_1",
+            "layers": [
+                *inputs,
+                {**tower, "name": "tower", "inbound_nodes": [[[n, 0, 0, {}]] for n in "ab"]},
+                {
+                    **layer("Subtract", name="s"),
+                    "name": "s",
+                    "inbound_nodes": [[["tower", 1, 0, {}], ["tower", 2, 0, {}]]],
+                },
+                {**head, "name": "head", "inbound_nodes": [[["s", 0, 0, {}]]]},
+            ],
+            "input_layers": [["a", 0, 0], ["b", 0, 0]],
+            "output_layers": [["head", 1, 0]],
+        },
+    }
+    stored = {
+        "tower": kernel_and_bias("d", w, b),
+        "head": kernel_and_bias("e", v, c),
+    }
+
+    def compute(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return (np.tanh(x @ w + b) - np.tanh(y @ w + b)) @ v + c
+
+    return architecture, stored, compute
+
+
+def test_keras_2_models_within_models(tmp_path):
+    architecture, stored, compute = shared_tower()
+    model = to_onnx(write_pair(tmp_path, architecture, stored, keras_version=b"2.2.4"))
+    assert names_of(model) == (["a", "b"], ["head"])
+    x, y = draw(4, 3), draw(4, 3)
+    np.testing.assert_allclose(run(model, x, y)[0], compute(x, y), atol=1e-5)
+
+
+def test_keras_2_archive(tmp_path):
+    """What tf.keras 2.12 to 2.15 wrote as .keras."""
+    w, b = draw(5, 2), draw(2)
+    architecture = sequential_2(
+        layer("InputLayer", name="x", batch_input_shape=[None, 5], sparse=False, ragged=False),
+        dense_2("dense_7", 2, "hard_sigmoid", batch_input_shape=[None, 5]),
+    )
+    with h5py.File(tmp_path / "weights.h5", "w") as file:
+        file["layers/dense/vars/0"], file["layers/dense/vars/1"] = w, b
+    with zipfile.ZipFile(tmp_path / "model.keras", "w") as archive:
+        archive.writestr("config.json", json.dumps({"module": "keras", **architecture}))
+        archive.writestr("metadata.json", json.dumps({"keras_version": "2.14.0"}))
+        archive.write(tmp_path / "weights.h5", "model.weights.h5")
+    model = to_onnx(tmp_path / "model.keras")
+    x = draw(4, 5) * 5
+    np.testing.assert_allclose(run(model, x)[0], hard_sigmoid(x @ w + b), atol=1e-5)
+
+
+def test_keras_2_operations_need_tf_keras(tmp_path):
+    operation = layer("TFOpLambda", name="tf.math.multiply", function="math.multiply")
+    architecture = sequential_2(dense_2("d", 2, "linear"), operation)
+    path = write_pair(tmp_path, architecture, {"d": kernel_and_bias("d", draw(5, 2), draw(2))})
+    assert "tf_keras" in refusal(path)
 
 
 def test_keras_2_weights_in_another_order(tmp_path):
