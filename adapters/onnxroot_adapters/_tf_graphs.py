@@ -66,15 +66,24 @@ _NO_OUTPUT = {"Assert", "Const", "NoOp", "Placeholder", "PlaceholderWithDefault"
 # --- what a graph would do -----------------------------------------------------------------------
 
 
-def _refuse_side_effects(tf: Any, path: Path, graph: Any, options: Options) -> None:
+def _refuse_side_effects(
+    tf: Any, path: Path, graph: Any, options: Options, ends: Iterable[str] | None = None
+) -> None:
     """Refuse a graph with operators that may do more than compute.
+
+    Args:
+        tf: The module.
+        path: Where it is from, for the message.
+        graph: A GraphDef.
+        options: `allow_pickle` counts.
+        ends: Tensors and nodes that will be asked for; None if all may be.
 
     Raises:
         UnsupportedModelError: It has some, and the user has not allowed them.
     """
     if options.allow_pickle:
         return
-    found = sorted(_side_effects(tf, graph))
+    found = sorted(set(_side_effects(tf, graph, ends)))
     if found:
         raise UnsupportedModelError(
             f"{path}: has operators that may write or read files, or run code: "
@@ -83,18 +92,34 @@ def _refuse_side_effects(tf: Any, path: Path, graph: Any, options: Options) -> N
         )
 
 
-def _side_effects(tf: Any, graph: Any) -> Iterator[str]:
+def _side_effects(tf: Any, graph: Any, ends: Iterable[str] | None) -> Iterator[str]:
+    """Yield operators; saving and restoring is harmless where nobody asks for it."""
+    nodes = {node.name: node for node in graph.node}
+    needed = set(nodes) if ends is None else _needed(nodes, ends)
+    inner = [node for function in graph.library.function for node in function.node_def]
     called = {
         attribute.func.name
-        for function in graph.library.function
-        for node in function.node_def
+        for node in (*inner, *(nodes[name] for name in needed))
         for attribute in node.attr.values()
     }
     for function in graph.library.function:
         name = function.signature.name
-        of_saver = name.startswith(_SAVER) and name not in called
+        of_saver = ends is not None and name.startswith(_SAVER) and name not in called
         yield from _suspicious(tf, function.node_def, savers=of_saver)
-    yield from _suspicious(tf, graph.node, savers=any(n.op == "Placeholder" for n in graph.node))
+    for name, node in nodes.items():
+        yield from _suspicious(tf, [node], savers=name not in needed)
+
+
+def _needed(nodes: Mapping[str, Any], ends: Iterable[str]) -> set[str]:
+    """Return the names of nodes that must run for others."""
+    found: set[str] = set()
+    stack = list(ends)
+    while stack:
+        name = stack.pop().removeprefix("^").partition(":")[0]
+        if name in nodes and name not in found:
+            found.add(name)
+            stack += nodes[name].input
+    return found
 
 
 def _suspicious(tf: Any, nodes: Iterable[Any], *, savers: bool) -> Iterator[str]:
@@ -141,7 +166,12 @@ def source_of_saved_model(tf: Any, path: Path, options: Options, what: Mapping[s
     except DecodeError as error:
         raise FormatError(f"{path}/saved_model.pb: damaged, not a SavedModel") from error
     for meta in message.meta_graphs:
-        _refuse_side_effects(tf, path, meta.graph_def, options)
+        ends = [
+            tensor.name
+            for signature in meta.signature_def.values()
+            for tensor in signature.outputs.values()
+        ]
+        _refuse_side_effects(tf, path, meta.graph_def, options, ends)
     try:
         with quiet():
             loaded = tf.saved_model.load(str(path))

@@ -905,6 +905,29 @@ def test_frozen_graphs_that_touch_files_are_not_run(tmp_path, trap):
     assert "WriteFile" in refusal(path)
 
 
+def test_graphs_that_save_are_not_run(tmp_path, trap):
+    """Saving is what every SavedModel can do, but not what computing may do."""
+
+    def save(x):
+        return tf.raw_ops.SaveV2(
+            prefix=str(trap), tensor_names=["x"], shape_and_slices=[""], tensors=[x]
+        )
+
+    def network(x):
+        with tf.control_dependencies([save(x)]):
+            tf.identity(x, name="y")
+
+    class Saver(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec([None, 2], name="x")])
+        def __call__(self, x):
+            save(x)
+            return {"y": x}
+
+    assert "SaveV2" in refusal(frozen(tmp_path, network, tf.TensorSpec([None, 2], name="x")))
+    tf.saved_model.save(Saver(), str(tmp_path / "saver"))
+    assert "SaveV2" in refusal(tmp_path / "saver")
+
+
 def test_weights_that_lie_in_another_file_are_not_read(tmp_path):
     secret = tmp_path / "secret.h5"
     with h5py.File(secret, "w") as file:
