@@ -15,7 +15,7 @@ from onnxroot_adapters._prove import BATCH_SIZES, Input, Predict, prove
 __all__ = ["conclude", "digest_of"]
 
 
-def conclude(
+def conclude(  # noqa: PLR0913  (all are named where it is called)
     model: ModelProto,
     *,
     inputs: Sequence[Input],
@@ -25,6 +25,7 @@ def conclude(
     graph_name: str = "main",
     rename: bool = False,
     batch_sizes: Sequence[int] = BATCH_SIZES,
+    weight_names: Mapping[str, str] | None = None,
 ) -> Conversion:
     """Normalise and prove a model.
 
@@ -37,6 +38,7 @@ def conclude(
         graph_name: See `normalise`.
         rename: See `normalise`.
         batch_sizes: See `prove`.
+        weight_names: See `normalise`.
 
     Raises:
         UnsupportedModelError: It is not valid, or not the same.
@@ -47,6 +49,7 @@ def conclude(
         model,
         graph_name=graph_name,
         rename=rename,
+        weight_names=weight_names,
         keep_debug_info=options.keep_debug_info,
     )
     batches = prove(normal, inputs, predict, options, batch_sizes=batch_sizes)

@@ -7,7 +7,8 @@ or source line of the machine it was made on is left; and what is left is a vali
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import onnx
 from google.protobuf.message import Message
@@ -28,6 +29,7 @@ def normalise(
     *,
     graph_name: str,
     rename: bool = False,
+    weight_names: Mapping[str, str] | None = None,
     keep_debug_info: bool = False,
 ) -> ModelProto:
     """Bring a model into the normal form.
@@ -36,7 +38,8 @@ def normalise(
         model: What the exporter made.
         graph_name: The name its graph gets.
         rename: Give nodes and inner values names that tell their place, for exporters that count
-            or draw names. Inputs and outputs keep theirs.
+            or draw names. Inputs and outputs keep theirs; weights are in the order of their use.
+        weight_names: New names of weights by the exporter's, where `rename` need not number them.
         keep_debug_info: Keep doc strings and metadata of nodes and values.
 
     Returns:
@@ -52,7 +55,7 @@ def normalise(
     if not keep_debug_info:
         _clear_debug_info(result)
     if rename:
-        _rename(result.graph)
+        _rename(result.graph, weight_names or {})
     _check(result)
     return result
 
@@ -89,37 +92,181 @@ def _messages(message: Message) -> Iterator[Message]:
 # --- names ---------------------------------------------------------------------------------------
 
 
-def _rename(graph: GraphProto) -> None:
+def _rename(graph: GraphProto, weight_names: Mapping[str, str]) -> None:
     """Name nodes and values by their place in the graph."""
-    outer = {v.name for v in (*graph.input, *graph.output)}
-    _rename_within(graph, {name: name for name in outer}, "")
+    outer = {value.name for value in (*graph.input, *graph.output)}
+    names = _Names(outer, weight_names)
+    _sort_nodes(graph)
+    _sort_weights(graph)
+    _rename_within(graph, {name: name for name in outer}, "", names)
 
 
-def _rename_within(graph: GraphProto, known: dict[str, str], prefix: str) -> None:
-    """Rename what a graph defines, and what it uses; `known` has the names from around it."""
-    names = dict(known)
-    weights = (*graph.initializer, *(t.values for t in graph.sparse_initializer))
-    for i, tensor in enumerate(weights):
-        new = names.setdefault(tensor.name, f"{prefix}weight_{i}")
-        tensor.name = new
-    if prefix:  # inner graphs: their inputs and outputs are nobody's interface
-        for i, value in enumerate(graph.input):
-            value.name = names.setdefault(value.name, f"{prefix}input_{i}")
-    for i, node in enumerate(graph.node):
-        stem = f"{prefix}{node.op_type}_{i}"
-        node.name = stem
-        node.input[:] = [names.get(name, name) if name else "" for name in node.input]
-        outputs = []
-        for j, name in enumerate(node.output):
-            new = f"{stem}_{j}" if len(node.output) > 1 else f"{stem}_out"
-            outputs.append(names.setdefault(name, new) if name else "")
-        node.output[:] = outputs
+class _Names:
+    """Names that are given once in a model."""
+
+    def __init__(self, taken: Iterable[str], weights: Mapping[str, str]) -> None:
+        self._taken = set(taken)
+        self._weights = weights
+
+    def new(self, wanted: str) -> str:
+        """Return a name, with a number behind it if it is taken."""
+        name, i = wanted, 1
+        while name in self._taken:
+            name, i = f"{wanted}_{i}", i + 1
+        self._taken.add(name)
+        return name
+
+    def of_weight(self, old: str, otherwise: str) -> str:
+        return self.new(self._weights.get(old, otherwise))
+
+
+def _sort_nodes(graph: GraphProto) -> None:
+    """Put nodes, of inner graphs too, in the order in which the outputs need them.
+
+    Exporters that draw names sort by them: the order of what does not depend on each other varies.
+    """
+    for node in graph.node:
         for inner in _graphs_of(node):
-            _rename_within(inner, names, f"{stem}_")
-    if prefix:
+            _sort_nodes(inner)
+            _sort_weights(inner)
+    _settle_copies(graph)
+    maker = {name: i for i, node in enumerate(graph.node) for name in node.output if name}
+    ends = [value.name for value in graph.output]
+    order: list[int] = []
+    placed: set[int] = set()
+    stack = [(maker[name], False) for name in reversed(ends) if name in maker]
+    while stack:
+        i, ready = stack.pop()
+        if i in placed:
+            continue
+        if ready:
+            placed.add(i)
+            order.append(i)
+            continue
+        stack.append((i, True))
+        needed = [maker[name] for name in _read_by(graph.node[i]) if name in maker]
+        stack += [(j, False) for j in reversed(needed) if j not in placed]
+    order += [i for i in range(len(graph.node)) if i not in placed]
+    if order != sorted(order):
+        _reorder(graph.node, order)
+
+
+def _settle_copies(graph: GraphProto) -> None:
+    """Let the first of several outputs with the same value be it, and the others its copies.
+
+    Copies within the graph go.
+    """
+    made = {name: node for node in graph.node for name in node.output if name}
+
+    def origin(name: str) -> str:
+        while made[name].op_type == "Identity" and made[name].input[0] in made:
+            name = made[name].input[0]
+        return name
+
+    names = {name: origin(name) for name in made}
+    if all(name == found for name, found in names.items()):
+        return
+    kept = [
+        node
+        for node in graph.node
+        if not any(names.get(name, name) != name for name in node.output)
+    ]
+    copies: list[NodeProto] = []
+    first: dict[str, str] = {}
+    for value in graph.output:
+        found = names.get(value.name)
+        if found is None:
+            continue
+        if found in first:
+            copy = onnx.helper.make_node("Identity", [first[found]], [value.name])
+            copies.append(copy)
+        first.setdefault(found, value.name)
+    final = {name: first.get(found, found) for name, found in names.items()}
+    for node in kept:
+        node.output[:] = [final.get(name, name) for name in node.output]
+    nodes = [_copy_of(node) for node in (*kept, *copies)]
+    for node in nodes[: len(kept)]:
+        _read_others(node, final)
+    del graph.node[:]
+    graph.node.extend(nodes)
+
+
+def _copy_of(node: NodeProto) -> NodeProto:
+    copy = NodeProto()
+    copy.CopyFrom(node)
+    return copy
+
+
+def _read_others(node: NodeProto, names: Mapping[str, str]) -> None:
+    """Let a node, and the graphs within it, read other values."""
+    node.input[:] = [names.get(name, name) for name in node.input]
+    for graph in _graphs_of(node):
+        for inner in graph.node:
+            _read_others(inner, names)
         for value in graph.output:
             value.name = names.get(value.name, value.name)
-    for value in graph.value_info:
+
+
+def _sort_weights(graph: GraphProto) -> None:
+    """Put initializers in the order of their first use."""
+    place: dict[str, int] = {}
+    for node in _nodes_of(graph):
+        for name in node.input:
+            place.setdefault(name, len(place))
+    last = len(place)
+    uses = [place.get(tensor.name, last) for tensor in graph.initializer]
+    order = sorted(range(len(uses)), key=uses.__getitem__)
+    if order != sorted(order):
+        _reorder(graph.initializer, order)
+
+
+def _reorder(messages: Any, order: Sequence[int]) -> None:
+    """Put the messages of a repeated field in another order."""
+    copies = [type(message)() for message in messages]
+    for copy, message in zip(copies, messages, strict=True):
+        copy.CopyFrom(message)
+    del messages[:]
+    messages.extend(copies[i] for i in order)
+
+
+def _read_by(node: NodeProto) -> Iterator[str]:
+    """Yield the names that a node reads, and those that graphs within it do."""
+    yield from node.input
+    for graph in _graphs_of(node):
+        for inner in graph.node:
+            yield from _read_by(inner)
+        yield from (value.name for value in graph.output)
+
+
+def _rename_within(graph: GraphProto, known: dict[str, str], prefix: str, taken: _Names) -> None:
+    """Rename what a graph defines, and what it uses; `known` has the names from around it."""
+    names = dict(known)
+
+    def define(old: str, new: str) -> str:
+        if old not in names:
+            names[old] = taken.new(new)
+        return names[old]
+
+    weights = (*graph.initializer, *(t.values for t in graph.sparse_initializer))
+    for i, tensor in enumerate(weights):
+        if tensor.name not in names:
+            names[tensor.name] = taken.of_weight(tensor.name, f"{prefix}weight_{i}")
+        tensor.name = names[tensor.name]
+    if prefix:  # inner graphs: their inputs and outputs are nobody's interface
+        for i, value in enumerate(graph.input):
+            value.name = define(value.name, f"{prefix}input_{i}")
+    for i, node in enumerate(graph.node):
+        node.name = f"{prefix}{node.op_type}_{i}"
+        node.input[:] = [names.get(name, name) for name in node.input]
+        several = len(node.output) > 1
+        node.output[:] = [
+            define(name, f"{node.name}_{j if several else 'out'}") if name else ""
+            for j, name in enumerate(node.output)
+        ]
+        for j, inner in enumerate(_graphs_of(node)):
+            inner.name = f"{node.name}_graph_{j}"
+            _rename_within(inner, names, f"{node.name}_", taken)
+    for value in (*(graph.output if prefix else ()), *graph.value_info):
         value.name = names.get(value.name, value.name)
     for annotation in graph.quantization_annotation:
         annotation.tensor_name = names.get(annotation.tensor_name, annotation.tensor_name)

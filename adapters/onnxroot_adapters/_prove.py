@@ -25,6 +25,9 @@ Draw = Callable[[int], dict[str, Array]]
 """Inputs by name in the ONNX model, for a size of the batch."""
 
 BATCH_SIZES = (1, 5, 64)
+OTHER_SIZES = {1: 32, 5: 48, 64: 32}
+"""What other dimensions that may vary are, by size of the batch; networks can halve them."""
+
 _SEED = 20261125
 
 
@@ -35,7 +38,8 @@ class Input:
     Attributes:
         name: Its name in the ONNX model.
         dtype: NumPy type; object for strings.
-        shape: None where a dimension may vary. The first is the batch, if it may vary.
+        shape: None where a dimension may vary. The first is the batch, if it may vary; others are
+            the same for all inputs.
         examples: Typical values, with the batch as first dimension: rows are drawn from them.
         below: Integers are drawn from 0 up to this.
         allow_nan: Whether the framework takes NaN for a missing value.
@@ -79,6 +83,7 @@ def prove(
     if not options.check:
         return ()
     session = _session(model)
+    inner = _tolerance_of_half(model)
     names = [output.name for output in model.graph.output]
     given = _given(options, inputs) if draw is None else {}
     batches = []
@@ -87,7 +92,7 @@ def prove(
         expected = dict(zip(names, map(np.asarray, predict(dict(drawn))), strict=True))
         found = dict(zip(names, _run(session, names, drawn), strict=True))
         tolerance = {
-            name: _tolerance(options, value, found[name]) for name, value in expected.items()
+            name: _tolerance(options, value, found[name], inner) for name, value in expected.items()
         }
         differences = [
             difference
@@ -139,12 +144,25 @@ def _first_line(error: Exception) -> str:
     return str(error).strip().split("\n")[0] or type(error).__name__
 
 
-def _tolerance(options: Options, expected: Array, found: Array) -> float:
+def _tolerance_of_half(model: onnx.ModelProto) -> float:
+    """Return the tolerance of float16 if the model computes in it somewhere; 0 if not."""
+    half = onnx.TensorProto.FLOAT16
+    cast = any(
+        attribute.name == "to" and attribute.i == half
+        for node in model.graph.node
+        for attribute in node.attribute
+    )
+    if cast or any(tensor.data_type == half for tensor in model.graph.initializer):
+        return default_tolerance(np.dtype(np.float16))
+    return 0.0
+
+
+def _tolerance(options: Options, expected: Array, found: Array, inner: float) -> float:
     if expected.dtype.kind != "f":
         return 0.0
     if options.tolerance is not None:
         return options.tolerance
-    return max(default_tolerance(expected.dtype), default_tolerance(found.dtype))
+    return max(default_tolerance(expected.dtype), default_tolerance(found.dtype), inner)
 
 
 def _refusal(differences: list[Difference]) -> UnsupportedModelError:
@@ -185,7 +203,10 @@ def _draw(inputs: Sequence[Input], size: int, given: Mapping[str, Array]) -> dic
 
 
 def _draw_one(item: Input, size: int, generator: np.random.Generator, given: Array | None) -> Array:
-    shape = tuple(size if dim is None else dim for dim in item.shape)
+    shape = tuple(
+        dim if dim is not None else OTHER_SIZES.get(size, 32) if axis else size
+        for axis, dim in enumerate(item.shape)
+    )
     examples = item.examples if given is None else given
     if examples is not None and item.shape and item.shape[0] is None:
         rows: Array = np.asarray(examples)[generator.integers(len(examples), size=size)]

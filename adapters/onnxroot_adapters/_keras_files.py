@@ -1,0 +1,409 @@
+"""Opening what Keras saved, of every version, without running what it may hold."""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from onnxroot.adapter import Options
+from onnxroot.errors import FormatError, OnnxRootError, UnsupportedModelError
+from onnxroot_adapters._keras_config import (
+    major_version,
+    modernise,
+    runs_code,
+    without_shapes,
+)
+from onnxroot_adapters._keras_input import with_input
+from onnxroot_adapters._keras_layers import former_objects
+from onnxroot_adapters._keras_weights import LayerWeights, read_layers, to_keras_3
+from onnxroot_adapters._require import require
+from onnxroot_adapters._tf_files import (
+    ARCHITECTURE,
+    KERAS_ARCHIVE,
+    WEIGHTS,
+    architecture_beside,
+    read_architecture,
+)
+
+__all__ = ["custom_objects_of", "first_line", "open_keras"]
+
+_CODE_REFUSED = (
+    "{path}: holds {what}, which runs its author's code when the model is opened; if you trust its "
+    "author, allow it (--allow-pickle, allow_pickle=True), or replace it by a layer and save again"
+)
+
+
+def open_keras(path: Path, what: str, options: Options) -> tuple[Any, dict[str, str]]:
+    """Open a file of Keras.
+
+    Args:
+        path: The file.
+        what: What it is, as `describe_file` says.
+        options: `allow_pickle`, `architecture`, `custom_objects` and `inputs` count.
+
+    Returns:
+        The model, and what the file says of its origin: texts.
+
+    Raises:
+        UnsupportedModelError: Something is missing; the message says what.
+        FormatError: It is damaged.
+    """
+    keras = require("keras", extra="tensorflow", what="a model of Keras")
+    custom = custom_objects_of(options)
+    try:
+        return _open_with(keras, path, what, custom, options)
+    except UnsupportedModelError:
+        former = open_with_keras_2(path, what, custom, options)
+        if former is None:
+            raise
+        return former
+
+
+def _open_with(
+    keras: Any, path: Path, what: str, custom: dict[str, Any], options: Options
+) -> tuple[Any, dict[str, str]]:
+    """Open a file with Keras 3."""
+    with _explained(path, options):
+        if what == KERAS_ARCHIVE:
+            return _open_archive(keras, path, custom, options)
+        if what == ARCHITECTURE:
+            raise UnsupportedModelError(
+                f"{path}: says what the network is, and has no weights: convert the .h5 file with "
+                f"its weights instead, with --architecture {path.name}"
+            )
+        h5py = require("h5py", extra="tensorflow", what="a model in HDF5")
+        with h5py.File(path, "r") as file:
+            if what == WEIGHTS:
+                return _open_weights(keras, path, file, custom, options)
+            return _open_full(keras, path, file, custom, options)
+
+
+def open_with_keras_2(
+    path: Path, what: str, custom: dict[str, Any], options: Options
+) -> tuple[Any, dict[str, str]] | None:
+    """Open a file of Keras 2 with tf_keras, where that is installed; None if it can't, either."""
+    try:
+        former = import_module("tf_keras")
+    except ImportError:
+        return None
+    try:
+        if what == WEIGHTS:
+            where = options.architecture or architecture_beside(path)
+            config = read_architecture(where) if where else None
+            if config is None or runs_code(config):
+                return None
+            model = former.models.model_from_json(json.dumps(config), custom_objects=custom)
+            model.load_weights(str(path))
+        elif what != ARCHITECTURE and not _runs_code_within(path, what):
+            model = former.models.load_model(str(path), custom_objects=custom, compile=False)
+        else:
+            return None
+    except Exception:  # noqa: BLE001  (what Keras 3 said is what the user gets)
+        return None
+    return model, {"opened_with": f"tf_keras {former.__version__}"}
+
+
+def _runs_code_within(path: Path, what: str) -> bool:
+    """Say whether an archive or a full HDF5 file holds what would run when it is opened."""
+    if what == KERAS_ARCHIVE:
+        with zipfile.ZipFile(path) as archive:
+            return bool(runs_code(json.loads(archive.read("config.json"))))
+    h5py = require("h5py", extra="tensorflow", what="a model in HDF5")
+    with h5py.File(path, "r") as file:
+        return bool(runs_code(json.loads(file.attrs["model_config"])))
+
+
+def custom_objects_of(options: Options) -> dict[str, Any]:
+    """Return what the user's module defines, by name.
+
+    Raises:
+        UnsupportedModelError: There is no such module.
+    """
+    if options.custom_objects is None:
+        return {}
+    try:
+        module = import_module(options.custom_objects)
+    except ImportError as error:
+        raise UnsupportedModelError(
+            f"the module {options.custom_objects} with custom objects can't be imported "
+            f"({error}): give it as package.module, and its folder in PYTHONPATH"
+        ) from error
+    found = {name: value for name, value in vars(module).items() if callable(value)}
+    declared = getattr(module, "custom_objects", None)
+    return found | (dict(declared) if isinstance(declared, Mapping) else {})
+
+
+# --- .keras --------------------------------------------------------------------------------------
+
+
+def _open_archive(
+    keras: Any, path: Path, custom: dict[str, Any], options: Options
+) -> tuple[Any, dict[str, str]]:
+    with zipfile.ZipFile(path) as archive:
+        config = json.loads(archive.read("config.json"))
+        metadata = {}
+        if "metadata.json" in archive.namelist():
+            metadata = json.loads(archive.read("metadata.json"))
+        version = str(metadata.get("keras_version", "3"))
+        _refuse_code(path, config, options)
+        origin = {"keras_version": version}
+        if major_version(version) >= 3 or runs_code(config):
+            return _load(keras, path, custom, options), origin
+        model = _build(keras, path, config, version, (), custom, options)
+        listed = [
+            layer["config"]["name"]
+            for layer in config["config"]["layers"]
+            if layer["class_name"] != "InputLayer" or "inbound_nodes" in layer
+        ]
+        if [layer.name for layer in model.layers] != listed:
+            raise UnsupportedModelError(
+                f"{path}: Keras 3 has the layers in another order, so that it is not certain which "
+                "weights are whose: pip install tf_keras, and convert it again"
+            )
+        with tempfile.TemporaryDirectory() as folder:
+            weights = Path(folder) / "model.weights.h5"
+            weights.write_bytes(archive.read("model.weights.h5"))
+            model.load_weights(str(weights))
+        return model, origin
+
+
+def _load(keras: Any, path: Path, custom: dict[str, Any], options: Options) -> Any:
+    return keras.models.load_model(
+        str(path),
+        custom_objects=former_objects(keras) | custom,
+        compile=False,
+        safe_mode=not options.allow_pickle,
+    )
+
+
+def _refuse_code(path: Path, config: object, options: Options) -> None:
+    what = runs_code(config)
+    if what and not options.allow_pickle:
+        raise UnsupportedModelError(_CODE_REFUSED.format(path=path, what=what))
+
+
+# --- HDF5 ----------------------------------------------------------------------------------------
+
+
+def _open_full(
+    keras: Any, path: Path, file: Any, custom: dict[str, Any], options: Options
+) -> tuple[Any, dict[str, str]]:
+    text = file.attrs["model_config"]
+    config = json.loads(text)
+    version = file.attrs.get("keras_version")
+    if version is None and "model_weights" in file:
+        version = file["model_weights"].attrs.get("keras_version")
+    _refuse_code(path, config, options)
+    if runs_code(config) or major_version(version) >= 3:
+        return _load(keras, path, custom, options), {"keras_version": _text(version)}
+    if "model_weights" not in file:
+        raise FormatError(f"{path}: has no weights; the file is damaged: get it again")
+    return _assemble(keras, path, config, file["model_weights"], custom, options)
+
+
+def _open_weights(
+    keras: Any, path: Path, file: Any, custom: dict[str, Any], options: Options
+) -> tuple[Any, dict[str, str]]:
+    where = options.architecture or architecture_beside(path)
+    if where is None:
+        raise UnsupportedModelError(
+            f"{path}: holds weights only, and no file with the architecture lies beside it: give "
+            "the .json that model.to_json() wrote (--architecture FILE, architecture=FILE)"
+        )
+    config = read_architecture(where)
+    _refuse_code(where, config, options)
+    group = file.get("model_weights", file)
+    if any(name.startswith("layer_names") for name in group.attrs):
+        return _assemble(keras, path, config, group, custom, options)
+    if "module" not in config:
+        raise UnsupportedModelError(
+            f"{path}: weights of Keras 3, but {where} is the architecture of Keras 2: write it "
+            "again with model.to_json() where the weights were saved"
+        )
+    model = keras.models.model_from_json(
+        json.dumps(config), custom_objects=former_objects(keras) | custom
+    )
+    model.load_weights(str(path))
+    return model, {"keras_version": "3", "architecture": where.name}
+
+
+def _text(value: object) -> str:
+    return value.decode("ascii", "replace") if isinstance(value, bytes) else str(value or "1")
+
+
+def _assemble(
+    keras: Any,
+    path: Path,
+    config: dict[str, Any],
+    group: Any,
+    custom: dict[str, Any],
+    options: Options,
+) -> tuple[Any, dict[str, str]]:
+    """Build a network of Keras 1, 2 or 3, and give it the weights of a group of HDF5."""
+    version = config.get("keras_version") or group.attrs.get("keras_version")
+    layers = read_layers(group, str(path))
+    model = _build(keras, path, config, version, layers, custom, options)
+    entries = _entries(config)
+    backend = _text(group.attrs["backend"]) if "backend" in group.attrs else None
+    converted = [
+        LayerWeights(
+            name=layer.name,
+            arrays=tuple(
+                to_keras_3(
+                    entries[layer.name],
+                    layer.arrays,
+                    version=major_version(version),
+                    backend=backend,
+                )
+                if layer.name in entries
+                else layer.arrays
+            ),
+        )
+        for layer in layers
+    ]
+    _assign(path, model, converted)
+    return model, {"keras_version": _text(version)}
+
+
+def _build(
+    keras: Any,
+    path: Path,
+    config: dict[str, Any],
+    version: object,
+    layers: Sequence[LayerWeights],
+    custom: dict[str, Any],
+    options: Options,
+) -> Any:
+    """Build a network of Keras 1, 2 or 3 without its weights."""
+    objects = former_objects(keras) | custom
+    if "module" in config and major_version(version) >= 3:
+        return keras.models.model_from_json(json.dumps(config), custom_objects=objects)
+    modern = modernise(config, major_version(version))
+    name = modern["class_name"]
+    if name not in ("Sequential", "Functional") or "layers" not in modern["config"]:
+        raise UnsupportedModelError(
+            f"{path}: the architecture is a {name}, not a Sequential or Model: convert the model "
+            "itself where it was made"
+        )
+    if name == "Sequential":
+        modern["config"]["layers"] = with_input(path, modern["config"]["layers"], layers, options)
+    kind = keras.Sequential if name == "Sequential" else keras.Model
+    with keras.saving.custom_object_scope(objects):  # for layers within layers
+        return kind.from_config(without_shapes(modern)["config"], custom_objects=objects)
+
+
+def _entries(config: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Return the layers of an architecture by name, those of models within it left out."""
+    inner = config["config"]
+    layers = inner if isinstance(inner, list) else inner.get("layers", [])
+    return {
+        str(entry.get("name") or entry["config"].get("name")): entry
+        for entry in layers
+        if isinstance(entry.get("config"), Mapping)
+    }
+
+
+def _assign(path: Path, model: Any, layers: Sequence[LayerWeights]) -> None:
+    """Give weights to layers: by name, or in order where the names are not the same.
+
+    Raises:
+        UnsupportedModelError: They do not fit.
+    """
+    wanted = {layer.name: layer for layer in model.layers if layer.weights}
+    found = {layer.name: layer for layer in layers}
+    if set(wanted) == set(found):
+        pairs = [(wanted[name], found[name]) for name in wanted]
+    elif len(wanted) == len(layers):
+        pairs = list(zip(wanted.values(), layers, strict=True))
+    else:
+        missing = sorted(set(wanted) ^ set(found))
+        raise UnsupportedModelError(
+            f"{path}: has weights of {len(layers)} layers, the architecture {len(wanted)} with "
+            f"weights ({', '.join(missing[:5])} only in one of them): give the architecture that "
+            "belongs to it (--architecture FILE)"
+        )
+    for layer, weights in pairs:
+        variables = [*layer.trainable_weights, *layer.non_trainable_weights]
+        shapes = [tuple(variable.shape) for variable in variables]
+        given = [array.shape for array in weights.arrays]
+        if shapes != given:
+            raise UnsupportedModelError(
+                f"{path}: layer {layer.name}: weights of shape {given}, the architecture says "
+                f"{shapes}: give the architecture that belongs to it (--architecture FILE)"
+            )
+        for variable, array in zip(variables, weights.arrays, strict=True):
+            variable.assign(array)
+    for layer in _with_inner(model):
+        if hasattr(layer, "finalize_state"):  # Normalization computes with what it makes of them
+            layer.finalize_state()
+
+
+def _with_inner(layer: Any) -> Iterator[Any]:
+    """Yield a layer and all within it."""
+    yield layer
+    for inner in getattr(layer, "layers", None) or []:
+        yield from _with_inner(inner)
+
+
+# --- what Keras says -----------------------------------------------------------------------------
+
+
+def first_line(error: BaseException) -> str:
+    """Return what an exception says, in one line of at most 300 characters."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 300 else f"{text[:297]}..."
+
+
+@contextmanager
+def _explained(path: Path, options: Options) -> Iterator[None]:
+    """Say in one line what is wrong where Keras raises."""
+    try:
+        yield
+    except OnnxRootError:
+        raise
+    except (zipfile.BadZipFile, json.JSONDecodeError, OSError) as error:
+        if isinstance(error, FileNotFoundError):
+            raise
+        raise FormatError(f"{path}: damaged, Keras can't open it: {first_line(error)}") from error
+    except Exception as error:
+        name = _unknown(str(error))
+        if name in ("TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer"):
+            raise UnsupportedModelError(
+                f"{path}: has operations of TensorFlow among its layers ({name}), which only Keras "
+                "2 can open: pip install tf_keras, and convert it again"
+            ) from error
+        if name:
+            given = f", and {options.custom_objects} has none" if options.custom_objects else ""
+            raise UnsupportedModelError(
+                f"{path}: needs the custom object {name}, which Keras does not have{given}: name "
+                "the module that defines it (--custom-objects package.module, custom_objects=...)"
+            ) from error
+        raise UnsupportedModelError(
+            f"{path}: Keras {_version()} can't open it: {first_line(error)}; open and save it with "
+            "the version that wrote it, or install tf_keras for files of Keras 2"
+        ) from error
+
+
+def _version() -> str:
+    return str(getattr(import_module("keras"), "__version__", "?"))
+
+
+def _unknown(text: str) -> str | None:
+    """Return the name of a class or function that Keras did not find, if that is the matter."""
+    patterns = (
+        r"Could not locate (?:class|function) '([^']+)'",
+        r"Unknown [a-z ]+: '?([\w>.]+)'?",
+        r"[Cc]ould not interpret (?:activation function )?identifier: (\w+)",
+    )
+    for pattern in patterns:
+        found = re.search(pattern, text)
+        if found:
+            return found[1]
+    return None

@@ -1,0 +1,168 @@
+"""Weights as Keras 1 and 2 kept them in HDF5, read as plain arrays and put in today's layout."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from onnxroot.errors import FormatError
+
+__all__ = ["LayerWeights", "read_layers", "to_keras_3"]
+
+Array = npt.NDArray[Any]
+
+_CONVOLUTIONS_1 = {
+    "AtrousConvolution1D",
+    "AtrousConvolution2D",
+    "Conv1D",
+    "Conv2D",
+    "Conv2DTranspose",
+    "Conv3D",
+    "Convolution1D",
+    "Convolution2D",
+    "Convolution3D",
+    "Deconvolution2D",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerWeights:
+    """The weights of one layer, or of a model within the model.
+
+    Attributes:
+        name: The layer.
+        arrays: In the order of the file.
+    """
+
+    name: str
+    arrays: tuple[Array, ...]
+
+
+def read_layers(group: Any, where: str) -> list[LayerWeights]:
+    """Read all weights of a group of HDF5; links to other files are refused.
+
+    Args:
+        group: ``h5py.Group`` with the attribute ``layer_names``.
+        where: The file, for messages.
+
+    Raises:
+        FormatError: A layer or an array is missing, or lies elsewhere.
+    """
+    layers = []
+    for name in _texts(group, "layer_names"):
+        inner = _member(group, name, where)
+        arrays = [
+            np.asarray(_member(inner, weight, where)[()])
+            for weight in _texts(inner, "weight_names")
+        ]
+        if arrays:
+            layers.append(LayerWeights(name=name, arrays=tuple(arrays)))
+    return layers
+
+
+def _texts(group: Any, name: str) -> list[str]:
+    """Return a list of names, which Keras cuts into ``name0``, ``name1`` if it is long."""
+    if name in group.attrs:
+        found = list(group.attrs[name])
+    else:
+        found = []
+        while f"{name}{len(found)}" in group.attrs:
+            found.append(group.attrs[f"{name}{len(found)}"])
+        found = [text for part in found for text in part]
+    return [text.decode("utf-8") if isinstance(text, bytes) else str(text) for text in found]
+
+
+def _member(group: Any, name: str, where: str) -> Any:
+    """Return a group or an array that lies in the file itself."""
+    import h5py  # noqa: PLC0415  (whoever has a group has it)
+
+    found = group
+    for part in name.split("/"):
+        if not part:
+            continue
+        if part not in found:
+            raise FormatError(f"{where}: no weights {name}; the file is damaged: get it again")
+        if not isinstance(found.get(part, getlink=True), h5py.HardLink):
+            raise FormatError(f"{where}: {name} is a link to elsewhere, which is not followed")
+        found = found[part]
+    if isinstance(found, h5py.Dataset) and (found.external or found.is_virtual):
+        raise FormatError(f"{where}: {name} lies in another file, which is not opened")
+    return found
+
+
+# --- layouts -------------------------------------------------------------------------------------
+
+
+def to_keras_3(
+    entry: Mapping[str, Any], arrays: Sequence[Array], *, version: int, backend: str | None
+) -> list[Array]:
+    """Return a layer's weights in the layout of Keras 3.
+
+    Args:
+        entry: The layer in the architecture as it was, before it was modernised.
+        arrays: As read.
+        version: Of Keras, 1 or 2.
+        backend: That the weights were saved with, if the file says so.
+    """
+    name, config = str(entry["class_name"]), entry["config"]
+    found = list(arrays)
+    if name in ("Bidirectional", "TimeDistributed"):
+        inner = config["layer"]
+        half = len(found) // 2 if name == "Bidirectional" else len(found)
+        parts = [found[:half], found[half:]] if name == "Bidirectional" else [found]
+        return [
+            array
+            for part in parts
+            for array in to_keras_3(inner, part, version=version, backend=backend)
+        ]
+    if name in ("LSTM", "GRU") and len(found) in (9, 12):
+        return _gates_1(name, found)
+    if name in ("CuDNNLSTM", "CuDNNGRU"):
+        return _cudnn(name, found)
+    if name in _CONVOLUTIONS_1 and found and version < 2:
+        found[0] = _kernel_1(name, config, found[0])
+    if backend == "theano" and found and found[0].ndim > 2 and "onv" in name:
+        spatial = tuple(range(found[0].ndim - 2))
+        found[0] = np.flip(found[0], spatial)  # Theano convolves, TensorFlow correlates
+    return found
+
+
+def _gates_1(name: str, arrays: Sequence[Array]) -> list[Array]:
+    """Join the arrays that Keras 1 kept for each gate: W, U, b of i, c, f, o or of z, r, h."""
+    order = (0, 2, 1, 3) if name == "LSTM" else (0, 1, 2)
+    return [
+        np.concatenate([arrays[3 * gate + kind] for gate in order], axis=-1) for kind in range(3)
+    ]
+
+
+def _kernel_1(name: str, config: Mapping[str, Any], kernel: Array) -> Array:
+    """Return the kernel of a convolution in Keras 1 as (rows, columns, inputs, outputs)."""
+    if name in ("Convolution1D", "AtrousConvolution1D", "Conv1D"):
+        if kernel.ndim != 4:
+            return kernel
+        length = config.get("filter_length", config.get("kernel_size"))
+        outputs = config.get("nb_filter", config.get("filters"))
+        if kernel.shape[:2] != (length, 1) or kernel.shape[3] != outputs:
+            kernel = kernel.transpose(2, 3, 1, 0)
+        return kernel[:, 0]
+    first = config.get("dim_ordering") == "th"
+    if name in ("Deconvolution2D", "Conv2DTranspose"):
+        return kernel.transpose(2, 3, 0, 1) if first else kernel.transpose(0, 1, 3, 2)
+    if first:
+        axes = (*range(2, kernel.ndim), 1, 0)
+        return kernel.transpose(axes)
+    return kernel
+
+
+def _cudnn(name: str, arrays: Sequence[Array]) -> list[Array]:
+    """Return the weights of cuDNN's LSTM or GRU in the layout of the plain ones."""
+    n_gates = 4 if name == "CuDNNLSTM" else 3
+    kernel, recurrent, bias = arrays
+    kernel = np.hstack([k.T.reshape(k.shape, order="F") for k in np.hsplit(kernel, n_gates)])
+    recurrent = np.hstack([k.T for k in np.hsplit(recurrent, n_gates)])
+    halves = bias.reshape(2, -1)
+    return [kernel, recurrent, halves.sum(axis=0) if name == "CuDNNLSTM" else halves]
