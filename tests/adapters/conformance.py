@@ -15,6 +15,7 @@ import onnxruntime
 
 from onnxroot.adapter import Conversion, compare, default_tolerance
 from onnxroot.errors import OnnxRootError
+from tests.samples import SAID
 
 KINDS = ("proven", "refused", "wrong")
 PATHS = re.compile(rb"/(home|root|tmp|work|usr|var|opt|Users)/[\w.-]+|site-packages|\.py\b")
@@ -83,10 +84,17 @@ def _fault(case: Case, conversion: Conversion) -> str:
     return ""
 
 
-def report(title: str, results: dict[str, str], *, least_proven: int) -> None:
-    """Print what came of the cases, and check that nothing is wrong and enough is proven."""
+def report(
+    title: str,
+    results: dict[str, str],
+    record_property: Callable[[str, object], None],
+    *,
+    least_proven: int,
+) -> None:
+    """Say what came of the cases, and check that nothing is wrong and enough is proven."""
     counts: Counter[Any] = Counter(result.partition(":")[0] for result in results.values())
-    print(f"\n{title}: {', '.join(f'{counts[kind]} {kind}' for kind in KINDS)}")
+    text = f"{title}: {', '.join(f'{counts[kind]} {kind}' for kind in KINDS)}"
+    record_property(SAID, text)
     for name, result in results.items():
         if result != "proven":
             print(f"  {name}: {result}")

@@ -420,14 +420,14 @@ def shaped(value, name, rank):
     return value[:, None] if (value.ndim, rank) == (1, 2) else value
 
 
-def test_conformance():
+def test_conformance(record_property):
     results = {name: judge(case_of(name, *case)) for name, case in CASES.items()}
     results |= {name: judge(case_of(name, *case)) for name, case in REFUSED.items()}
-    report("scikit-learn", results, least_proven=len(CASES))
+    report("scikit-learn", results, record_property, least_proven=len(CASES))
     assert all(results[name].startswith("refused") for name in REFUSED)
 
 
-def test_every_estimator():
+def test_every_estimator(record_property):
     """All that can predict or transform, as far as the exporter knows them: never wrong."""
     names = sklearn_estimators.names()
     results = {}
@@ -442,7 +442,7 @@ def test_every_estimator():
             results[name] = "proven"
         except OnnxRootError as error:
             results[name] = f"refused: {error}"
-    report(f"all {len(names)} estimators", results, least_proven=145)
+    report(f"all {len(names)} estimators", results, record_property, least_proven=145)
 
 
 SLOW = {"QuantileTransformer"}

@@ -123,10 +123,15 @@ def case(name: str) -> Case:
 
 
 @pytest.mark.parametrize("half", [0, 1])
-def test_models(half):
+def test_models(half, record_property):
     names = list(MODELS)[half::2]
     results = {name: judge(case(name)) for name in names}
-    report("Keras", results, least_proven=len(names) - sum(name in REFUSED for name in names))
+    report(
+        "Keras",
+        results,
+        record_property,
+        least_proven=len(names) - sum(name in REFUSED for name in names),
+    )
 
 
 def test_names_are_those_of_the_layers():

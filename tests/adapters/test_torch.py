@@ -115,11 +115,11 @@ def test_script(name):
 
 
 @pytest.mark.parametrize(("title", "least"), [("PyTorch", 45), ("TorchScript", 15)])
-def test_report(title, least):
+def test_report(title, least, record_property):
     """Of all networks, in the process that has tried them all."""
     if len(RESULTS[title]) < least:
         pytest.skip("the networks were tried in several processes, or only some of them")
-    report(title, RESULTS[title], least_proven=least)
+    report(title, RESULTS[title], record_property, least_proven=least)
 
 
 @pytest.mark.parametrize("name", ["branch on the batch", "branch on large batches"])

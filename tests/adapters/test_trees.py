@@ -297,11 +297,11 @@ def case_of(name, model, refused=""):
     )
 
 
-def test_conformance():
+def test_conformance(record_property):
     results = {name: judge(case_of(name, made(name))) for name in CASES}
     for name, (make, pattern) in REFUSED.items():
         results[name] = judge(case_of(name, make(), pattern))
-    report("trees", results, least_proven=len(CASES))
+    report("trees", results, record_property, least_proven=len(CASES))
     assert all(results[name].startswith("refused") for name in REFUSED)
 
 
