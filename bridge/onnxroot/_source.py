@@ -114,6 +114,8 @@ def _convert(model: Any, name: str, options: Options | None) -> Source | None:
     try:
         conversion = adapter.convert(model, options or Options())
     except UnsupportedModelError as error:
+        if str(error).startswith((f"{name}:", f"{model}:")):
+            raise
         raise UnsupportedModelError(f"{name or what}: {error}") from error
     data = np.frombuffer(conversion.model.SerializeToString(), np.uint8)
     return Source(data, None, name, conversion.provenance, conversion.batches)
