@@ -110,7 +110,8 @@ class RootEdit:
             parts = parts[1:]
         self._name = parts[0]
         self.inner = os.fsdecode(b"/".join(parts))
-        longest = max(map(len, parts))
+        exists = self._place.keys.find(self._name) is not None
+        longest = max(map(len, parts[exists:]), default=0)
         if longest > _LONGEST_NAME:
             raise FormatError(
                 f"a directory's name of {longest} bytes; expected at most {_LONGEST_NAME}"
