@@ -1,5 +1,6 @@
 """Small models that several tests share, and where the golden ones are."""
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -13,18 +14,7 @@ OLD_ONNX = tuple(map(int, onnx.__version__.split(".")[:2])) < (1, 23)
 
 GOLDEN_FOLDER = Path(__file__).resolve().parents[1] / "golden_models"
 
-GOLDEN_NAMES = (
-    "control_flow",
-    "data_types",
-    "external_data",
-    "functions",
-    "gradient_boosting",
-    "malformed_tensors",
-    "mlp_jet_tagger",
-    "non_canonical",
-    "sparse_training",
-    "types_metadata",
-)
+GOLDEN_NAMES = tuple(json.loads((GOLDEN_FOLDER / "catalogue.json").read_text())["models"])
 """By hand: a golden model that got lost must fail a test."""
 
 

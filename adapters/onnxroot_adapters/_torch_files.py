@@ -7,6 +7,7 @@ import pickle
 import re
 import struct
 import sys
+import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -182,7 +183,9 @@ def _open_script(path: Path, options: Options) -> Any:
                     "(--allow-pickle, allow_pickle=True)"
                 ) from error.__cause__
         try:
-            return torch.jit.load(file, map_location="cpu")
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # PyTorch's, that TorchScript is deprecated
+                return torch.jit.load(file, map_location="cpu")
         except Exception as error:
             raise FormatError(
                 f"PyTorch {torch.__version__} can't open this TorchScript archive: "

@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 from _golden import Golden, Samples, serialize
 
-__all__ = ["length_delimited", "non_canonical"]
+__all__ = ["length_delimited", "make"]
 
 _VARINT, _FIXED64, _LEN, _START_GROUP, _END_GROUP, _FIXED32 = range(6)
 
@@ -22,7 +22,7 @@ _WEIGHT = ((1.0, -2.0), (0.5, 4.0), (-8.0, 0.25))
 _BIAS = (10.0, -10.0)
 
 
-def non_canonical() -> Golden:
+def make() -> Golden:
     """Encode a linear layer in every way that the wire format allows but nobody chooses."""
     data = _model()
     parsed = onnx.load_from_string(data)
