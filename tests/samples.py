@@ -1,6 +1,5 @@
 """Small models that several tests share, and where the golden ones are."""
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -12,23 +11,12 @@ from onnx import TensorProto, helper, numpy_helper
 OLD_ONNX = tuple(map(int, onnx.__version__.split(".")[:2])) < (1, 23)
 """Older versions of onnx read some element types into types of their own."""
 
-GOLDEN_FOLDER = Path(__file__).resolve().parents[1] / "golden_models"
-
-GOLDEN_NAMES = tuple(json.loads((GOLDEN_FOLDER / "catalogue.json").read_text())["models"])
-"""By hand: a golden model that got lost must fail a test."""
-
-
 COUNTED = "came back identical"
 """Name of the property that a sweep records: (what, how many came back, of how many)."""
 
 
 SAID = "counted"
 """Name of the property with a line that a test has to say at the end of a run."""
-
-
-def golden(name: str) -> Path:
-    """Return the path of a golden model."""
-    return GOLDEN_FOLDER / name / f"{name}.onnx"
 
 
 def files_in(folder: Path) -> dict[str, bytes]:

@@ -16,7 +16,8 @@ from click.testing import CliRunner, Result
 
 import onnxroot
 from onnxroot.cli import main
-from tests.samples import GOLDEN_NAMES, files_in, golden, linear_model
+from tests.golden import GOLDEN_NAMES, golden
+from tests.samples import files_in, linear_model
 
 MODEL = linear_model().SerializeToString()
 OTHER = linear_model(seed=2).SerializeToString()

@@ -20,6 +20,7 @@ from onnxroot._schema import Schema, installed_schema
 from onnxroot._spec import CHUNK_NBYTES
 from onnxroot.errors import FormatError
 from onnxroot.tables import Tables
+from tests.golden import GOLDEN_NAMES, golden
 from tests.model_encodings import (
     LEN,
     VARINT,
@@ -29,7 +30,6 @@ from tests.model_encodings import (
     record,
     varint,
 )
-from tests.samples import GOLDEN_NAMES, golden
 
 U8 = npt.NDArray[np.uint8]
 

@@ -10,7 +10,8 @@ from collections import Counter
 import pytest
 
 from tests.cxx import Probe, compile_program, needs_compiler
-from tests.samples import GOLDEN_NAMES, SAID, golden
+from tests.golden import GOLDEN_NAMES, golden
+from tests.samples import SAID
 
 pytestmark = needs_compiler
 

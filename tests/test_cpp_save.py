@@ -4,7 +4,8 @@ import pytest
 
 import onnxroot
 from tests.cxx import forge, needs_compiler, run
-from tests.samples import files_in, golden
+from tests.golden import golden
+from tests.samples import files_in
 
 pytestmark = needs_compiler
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.samples import GOLDEN_FOLDER
+from tests.golden import GOLDEN_FOLDER
 
 ONE = "control_flow"
 

@@ -14,16 +14,9 @@ from onnx import TensorProto, helper, numpy_helper
 import onnxroot
 from onnxroot._dtypes import ELEMENT_TYPES
 from onnxroot.model import Model, Value
+from tests.golden import GOLDEN_NAMES, golden
 from tests.model_encodings import LEN, record
-from tests.samples import (
-    GOLDEN_NAMES,
-    OLD_ONNX,
-    files_in,
-    golden,
-    graph_model,
-    linear_model,
-    raw_tensor,
-)
+from tests.samples import OLD_ONNX, files_in, graph_model, linear_model, raw_tensor
 
 
 @pytest.fixture(scope="module")

@@ -20,8 +20,9 @@ from onnxroot._root_edit import RootEdit
 from onnxroot._root_empty import empty_file
 from onnxroot._root_free import FreeList
 from onnxroot._root_records import BIG, Header, Key, KeyList
+from tests.golden import golden
 from tests.layout import check_layout
-from tests.samples import SAID, files_in, golden, graph_model, raw_tensor
+from tests.samples import SAID, files_in, graph_model, raw_tensor
 
 HERE = Path(__file__).parent
 MODELS = HERE.parent / "golden_models"

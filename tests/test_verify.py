@@ -26,8 +26,9 @@ from onnxroot._rntuple_write import ModelWriter
 from onnxroot._schema import installed_schema
 from onnxroot._spec import NO_ROW
 from onnxroot.tables import Column, Table, Tables
+from tests.golden import golden
 from tests.model_encodings import LEN, record
-from tests.samples import golden, linear_model
+from tests.samples import linear_model
 
 NAMES = ("mlp_jet_tagger", "control_flow", "data_types", "external_data", "non_canonical")
 

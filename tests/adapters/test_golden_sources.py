@@ -1,32 +1,21 @@
 """The golden models' sources, converted today: the same outputs, and how the bytes differ."""
 
-import json
-from pathlib import Path
-
-import numpy as np
 import pytest
 
-onnxruntime = pytest.importorskip("onnxruntime")
+pytest.importorskip("onnxruntime")
 
-from onnxroot.adapter import Options, find_adapter  # noqa: E402
-from onnxroot.errors import MissingDependencyError  # noqa: E402
-from tests.samples import GOLDEN_FOLDER, GOLDEN_NAMES, SAID, golden  # noqa: E402
-
-RECORDS = {
-    name: json.loads((GOLDEN_FOLDER / name / "golden.json").read_text()) for name in GOLDEN_NAMES
-}
-NAMES = [name for name, record in RECORDS.items() if "source" in record]
-
-
-def convert(name):
-    """Convert a source; skip it where its framework is not installed."""
-    source = RECORDS[name]["source"]
-    path = GOLDEN_FOLDER / name / "source" / source["file"]
-    adapter, _ = find_adapter(path)
-    try:
-        return adapter.convert(path, Options(**source["options"])).model
-    except MissingDependencyError as error:
-        pytest.skip(str(error))
+from onnxroot.adapter import find_adapter
+from onnxroot.errors import MissingDependencyError
+from tests.golden import (
+    WITH_SOURCE,
+    convert,
+    disagreement,
+    golden,
+    run,
+    samples_of,
+    source_of,
+)
+from tests.samples import SAID
 
 
 def difference(found, expected):
@@ -48,33 +37,17 @@ def difference(found, expected):
     return f"other bytes: {', '.join(parts) or 'their order'}"
 
 
-def flat(value):
-    return value.astype(str) if value.dtype == object else value
-
-
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", WITH_SOURCE)
 def test_a_source_converted_today_gives_the_same_outputs(name, record_property):
-    model = convert(name)
+    try:
+        model = convert(name)
+    except MissingDependencyError as error:
+        pytest.skip(str(error))
     record_property(SAID, f"{name}: {difference(model, golden(name).read_bytes())}")
-    session = onnxruntime.InferenceSession(
-        model.SerializeToString(), providers=["CPUExecutionProvider"]
-    )
-    outputs = [output.name for output in session.get_outputs()]
-    with np.load(GOLDEN_FOLDER / name / f"{name}.npz") as arrays:
-        inputs = {k[6:]: v for k, v in arrays.items() if k.startswith("input.")}
-        expected = {k[7:]: v for k, v in arrays.items() if k.startswith("output.")}
-    assert sorted(outputs) == sorted(expected)
-    samples = RECORDS[name]["samples"]
-    for output, found in zip(outputs, session.run(None, inputs), strict=True):
-        if expected[output].dtype.kind == "U":
-            assert flat(found).tolist() == expected[output].tolist()
-        else:
-            np.testing.assert_allclose(
-                found, expected[output], rtol=samples["rtol"], atol=samples["atol"]
-            )
+    inputs, expected = samples_of(name)
+    assert not disagreement(name, run(model.SerializeToString(), inputs), expected)
 
 
 def test_every_source_has_an_adapter():
-    for name in NAMES:
-        path = Path(GOLDEN_FOLDER, name, "source", RECORDS[name]["source"]["file"])
-        assert find_adapter(path), name
+    for name in WITH_SOURCE:
+        assert find_adapter(source_of(name)), name
