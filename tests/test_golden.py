@@ -40,11 +40,8 @@ def test_the_sources_are_of_every_kind():
 def test_every_file_is_as_recorded(name):
     files = files_of(name)
     assert {f"{name}.onnx", f"{name}.v1.root"} <= set(files)
-    there = {
-        str(p.relative_to(GOLDEN_FOLDER / name))
-        for p in (GOLDEN_FOLDER / name).rglob("*")
-        if p.is_file()
-    }
+    folder = GOLDEN_FOLDER / name
+    there = {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}
     assert {p for p in there if "__pycache__" not in p} == {*files, "golden.json", "make.py"}
     for path, digest in files.items():
         assert sha256(folder / path) == digest, path
