@@ -288,7 +288,7 @@ def test_a_large_model_is_written_into_free_space(tmp_path):
     onnxroot.remove(f"{path}:large")
     smaller = graph_model([raw_tensor("x", values[:4_000_000])]).SerializeToString()
     onnxroot.write(smaller, f"{path}:smaller", compression="none")
-    assert path.stat().st_size == nbytes
+    assert path.stat().st_size <= nbytes
     assert content(f"{path}:smaller") == smaller
     assert content(f"{path}:first") == content(f"{path}:last") == OLD.read_bytes()
     onnxroot.write(large, f"{path}:large", compression="none")

@@ -21,7 +21,7 @@ from onnxroot._manifest import ExternalFile, Manifest
 from onnxroot._schema import installed_schema
 from onnxroot._sha256 import sha256_of
 from onnxroot._source import Source, check_source, name_of, source_of
-from onnxroot._spec import CHUNK_NBYTES, FORMAT_VERSION
+from onnxroot._spec import FORMAT_VERSION
 from onnxroot._transaction import Transaction
 from onnxroot.adapter import Options
 from onnxroot.errors import (
@@ -370,15 +370,15 @@ def _prove(file: RootFile, directory: str, data: U8, files: dict[str, U8]) -> No
     from onnxroot._stored import StoredModel  # noqa: PLC0415  (uproot takes 0.3 s)
 
     stored = StoredModel(file, directory)
-    _compare(stored.document(), data, "the ONNX file")
+    _compare(stored, stored.document(), data, "the ONNX file")
     for location, document in stored.files.items():
-        _compare(document, files[location], location)
+        _compare(stored, document, files[location], location)
 
 
-def _compare(document: Document, data: U8, what: str) -> None:
+def _compare(stored: StoredModel, document: Document, data: U8, what: str) -> None:
     same = document.nbytes == len(data)
     start = 0
-    for window in document.windows(CHUNK_NBYTES) if same else ():
+    for window in stored.windows(document) if same else ():
         same = same and np.array_equal(window, data[start : start + len(window)])
         start += len(window)
     if not same:
