@@ -413,14 +413,6 @@ def test_nothing_more_is_read_from_a_closed_file(folder: Path) -> None:
             read()
 
 
-def test_columns_in_other_encodings(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those that we do not decode ourselves, uproot does: files that ROOT itself rewrote."""
-    monkeypatch.setattr("onnxroot._rntuple_read._PLAIN", {})
-    for name in GOLDEN_NAMES:
-        with onnxroot.open(folder / f"{name}.root") as model:
-            assert model.to_bytes() == golden(name).read_bytes()
-
-
 def test_unknown_fields_do_not_disturb(tmp_path: Path) -> None:
     data = linear_model().SerializeToString() + record(4000, LEN, b"from the future")
     onnxroot.write(data, tmp_path / "m.root")

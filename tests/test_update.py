@@ -303,9 +303,9 @@ def test_a_free_segment_that_turns_out_too_short(tmp_path, monkeypatch):
     for name in ("a", "b"):
         onnxroot.write(data, f"{path}:{name}", compression="none")
     onnxroot.remove(f"{path}:a")
-    inside = RootEdit.window_inside
+    inside = RootEdit.region_inside
     monkeypatch.setattr(
-        RootEdit, "window_inside", lambda edit, _, **options: inside(edit, 1 << 20, **options)
+        RootEdit, "region_inside", lambda edit, _, **options: inside(edit, 1 << 20, **options)
     )
     larger = graph_model([raw_tensor("x", np.append(values, values))]).SerializeToString()
     onnxroot.write(larger, f"{path}:c", compression="none")
