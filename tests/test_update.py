@@ -289,7 +289,7 @@ def test_a_large_model_is_written_into_free_space(tmp_path):
     onnxroot.remove(f"{path}:large")
     smaller = graph_model([raw_tensor("x", values[:4_000_000])]).SerializeToString()
     onnxroot.write(smaller, f"{path}:smaller", compression="none")
-    assert path.stat().st_size == nbytes
+    assert path.stat().st_size <= nbytes
     assert content(f"{path}:smaller") == smaller
     assert content(f"{path}:first") == content(f"{path}:last") == OLD.read_bytes()
     onnxroot.write(large, f"{path}:large", compression="none")
@@ -304,9 +304,9 @@ def test_a_free_segment_that_turns_out_too_short(tmp_path, monkeypatch):
     for name in ("a", "b"):
         onnxroot.write(data, f"{path}:{name}", compression="none")
     onnxroot.remove(f"{path}:a")
-    inside = RootEdit.window_inside
+    inside = RootEdit.region_inside
     monkeypatch.setattr(
-        RootEdit, "window_inside", lambda edit, _, **options: inside(edit, 1 << 20, **options)
+        RootEdit, "region_inside", lambda edit, _, **options: inside(edit, 1 << 20, **options)
     )
     larger = graph_model([raw_tensor("x", np.append(values, values))]).SerializeToString()
     onnxroot.write(larger, f"{path}:c", compression="none")

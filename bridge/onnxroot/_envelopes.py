@@ -42,11 +42,20 @@ class Column(NamedTuple):
 
 
 class Page(NamedTuple):
-    """A page: how many elements it has, where it begins in the file, and its length there."""
+    """A page: how many elements it has, where it begins in the file, and its length there.
+
+    A checksum of 8 bytes may follow it, which the length does not count.
+    """
 
     n_elements: int
     offset: int
     num_bytes: int
+    has_checksum: bool = False
+
+    @property
+    def nbytes(self) -> int:
+        """Length with the checksum."""
+        return self.num_bytes + 8 * self.has_checksum
 
 
 @dataclass(slots=True)
@@ -224,4 +233,4 @@ def _pages(reader: _Reader) -> list[Page]:
 
 def _page(reader: _Reader) -> Page:
     (n_elements,) = reader.unpack("<i")
-    return Page(abs(n_elements), *reader.locator())
+    return Page(abs(n_elements), *reader.locator(), n_elements < 0)

@@ -67,7 +67,7 @@ class PageMap:
             self.n_rows += sum(entries)
             self.clusters += clusters
         pages = (page for cluster in self.clusters for column in cluster for page in column)
-        self.blobs += [(page.offset, page.num_bytes) for page in pages]
+        self.blobs += [(page.offset, page.nbytes) for page in pages]
 
     def _envelope(self, offset: int, nbytes: int, length: int) -> bytes:
         """Read a piece of the file, and decompress it if it has another length than it should."""

@@ -6,9 +6,10 @@ Whatever uproot makes of a damaged file, the callers see `FormatError` or `Integ
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import MappingProxyType, TracebackType
+from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,9 @@ import numpy.typing as npt
 import uproot
 import xxhash
 
+from onnxroot._encodings import CHAR, ENCODINGS, decode
 from onnxroot._manifest import TableInfo
+from onnxroot._overlap import new_pool
 from onnxroot._page_map import PageMap
 from onnxroot._spec import (
     FORMAT,
@@ -29,31 +32,12 @@ __all__ = ["RootFile", "TableReader"]
 
 I64 = npt.NDArray[np.int64]
 
-_PLAIN = MappingProxyType(
-    # RNTuple binary format specification 1.0, "Column Description": types stored as they are.
-    {
-        0x02: "<u1",
-        0x03: "<i1",
-        0x04: "<u1",
-        0x05: "<i2",
-        0x06: "<u2",
-        0x07: "<i4",
-        0x08: "<u4",
-        0x09: "<i8",
-        0x0A: "<u8",
-        0x0C: "<f4",
-        0x0D: "<f8",
-        0x0F: "<i8",
-    }
-)
 _MERGED = (
     "the file was probably merged with hadd, of models that differ: restore it from the original"
 )
 _NOT_COPIED = (
     "all that is left of the model is its manifest: rootcp copies no RNTuples, onnxroot cp does"
 )
-_CHAR = 0x02
-_INDEX64 = 0x0F
 
 
 class RootFile:
@@ -72,6 +56,7 @@ class RootFile:
         """
         self.path = path
         self.closed = False
+        self._pool: ThreadPoolExecutor | None = None
         self._directories: dict[str, Any] = {}
         self._names: dict[str, frozenset[str]] = {}
         self._state = _state_of(path)
@@ -100,7 +85,14 @@ class RootFile:
     def close(self) -> None:
         """Close the file; what was read stays valid, but nothing more can be read."""
         self.closed = True
+        if self._pool:
+            self._pool.shutdown(cancel_futures=True)  # the threads read what is about to go
         self._file.close()
+
+    def pool(self) -> ThreadPoolExecutor:
+        """Return threads to read with; what they do ends with the file."""
+        self._pool = self._pool or new_pool()
+        return self._pool
 
     @property
     def has_changed(self) -> bool:
@@ -389,13 +381,15 @@ class TableReader:
                 for offsets in arrays[:-1]:
                     digest.update(memoryview(offsets[1:].view(np.uint8)))
                 digest.update(memoryview(arrays[-1].view(np.uint8)))
-                is_text = self._types[numbers[-1]] == _CHAR
+                is_text = self._types[numbers[-1]] == CHAR
                 columns[name] = Column(tuple(arrays[:-1]), arrays[-1], is_text=is_text)
         self._check(digest.hexdigest(), 0)
         return columns
 
     def values(self, cluster: int) -> npt.NDArray[Any]:
         """Read the payload values of one cluster, and check them against their digest.
+
+        May be called from several threads.
 
         Returns:
             An array that may be a view of the file's memory map: not to outlive the open file.
@@ -425,7 +419,7 @@ class TableReader:
                 if name == "values":
                     numbers = numbers[:1]  # noqa: PLW2901
                 arrays = [self._column(i, cluster).copy() for i in numbers]
-                is_text = self._types[numbers[-1]] == _CHAR
+                is_text = self._types[numbers[-1]] == CHAR
                 columns[name] = Column(tuple(arrays[:-1]), arrays[-1], is_text=is_text)
         return columns
 
@@ -441,31 +435,28 @@ class TableReader:
         return columns
 
     def _column(self, number: int, cluster: int) -> npt.NDArray[Any]:
-        """Read one column of one cluster; a leading 0 is put before the ends of lists.
-
-        Uproot's own way, which takes longer and copies large columns, serves for encodings that
-        uproot does not write.
-        """
+        """Read one column of one cluster; a leading 0 is put before the ends of lists."""
         self._file.check_open()
-        kind = self._types[number]
-        if kind not in _PLAIN:
-            encoded: npt.NDArray[Any] = self._ntuple.read_cluster_range(
-                number, cluster, cluster + 1
+        encoding = ENCODINGS.get(self._types[number])
+        if encoding is None:
+            raise FormatError(
+                f"{self.where}: column {number} has the type {self._types[number]:#04x}, expected "
+                f"numbers; {self._file.fault}"
             )
-            return encoded
-        dtype = np.dtype(_PLAIN[kind])
-        pages = [np.zeros(1, dtype)] if kind == _INDEX64 else []
+        pages: list[npt.NDArray[Any]] = []
         columns = self._clusters[cluster]
         for page in columns[number] if number < len(columns) else ():
-            nbytes = page.n_elements * dtype.itemsize
+            nbytes = page.n_elements * encoding.dtype.itemsize
             chunk, _ = self._ntuple.read_locator(page, nbytes)
             data = np.frombuffer(chunk.raw_data, np.uint8)
             if len(data) != nbytes:
                 raise FormatError(f"{self.where}: a page has {len(data)} bytes, expected {nbytes}")
-            pages.append(data.view(dtype))
+            pages.append(decode(data, encoding))
+        if encoding.is_index:
+            return np.concatenate([np.zeros(1, np.int64), *pages])
         if len(pages) == 1:
             return pages[0]
-        return np.concatenate(pages) if pages else np.empty(0, dtype)
+        return np.concatenate(pages) if pages else np.empty(0, encoding.dtype)
 
     def _check(self, digest: str, cluster: int) -> None:
         if digest != self._info.digests[cluster]:

@@ -15,7 +15,7 @@ from onnxroot._rntuple_read import RootFile
 from onnxroot._rntuple_write import ModelWriter, add_streamer_info
 from onnxroot._root_edit import RootEdit
 from onnxroot._root_empty import empty_file
-from onnxroot._root_window import NoRoomError, Window
+from onnxroot._root_region import NoRoomError, Region
 from onnxroot._spec import MANIFEST, SAMPLES, TENSORS
 from onnxroot._stored import StoredModel
 from onnxroot._transaction import Transaction
@@ -60,15 +60,15 @@ class Content:
     compression: str
     nbytes: int
 
-    def fill(self, window: Window, directory: str) -> Window:
-        """Write the model into a window, and return that.
+    def fill(self, region: Region, directory: str) -> Region:
+        """Write the model into a region, and return that.
 
         Raises:
             NoRoomError: It does not fit.
         """
-        with ModelWriter(window, directory, compression=self.compression) as writer:
-            self.write(writer)
-        return window
+        self.write(ModelWriter(region, directory, compression=self.compression))
+        region.complete()
+        return region
 
 
 def put(address: Address, content: Content, *, replace: bool, timeout: float) -> None:
@@ -131,20 +131,20 @@ def _put_into(edit: RootEdit, content: Content) -> None:
     edit.commit()
 
 
-def _fill_small(edit: RootEdit, content: Content) -> Window:
+def _fill_small(edit: RootEdit, content: Content) -> Region:
     """Put a model together in memory; if it would fit into the file, once more for that place."""
-    window = content.fill(edit.window_at_end(in_memory=True), edit.inner)
-    inside = edit.window_inside(window.nbytes, in_memory=True)
-    return content.fill(inside, edit.inner) if inside else window
+    region = content.fill(edit.region_at_end(in_memory=True), edit.inner)
+    inside = edit.region_inside(region.nbytes, in_memory=True)
+    return content.fill(inside, edit.inner) if inside else region
 
 
-def _fill_large(edit: RootEdit, content: Content) -> Window:
+def _fill_large(edit: RootEdit, content: Content) -> Region:
     """Write a model where it should fit, or behind the end of the file."""
-    inside = edit.window_inside(content.nbytes + _KEPT_NBYTES, in_memory=False)
+    inside = edit.region_inside(content.nbytes + _KEPT_NBYTES, in_memory=False)
     if inside:
         with suppress(NoRoomError):
             return content.fill(inside, edit.inner)
-    return content.fill(edit.window_at_end(in_memory=False), edit.inner)
+    return content.fill(edit.region_at_end(in_memory=False), edit.inner)
 
 
 def remove(address: Address, *, timeout: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Any, BinaryIO
 
@@ -48,6 +49,7 @@ class StoredModel:
         directory: The model's directory in it.
         manifest: Its manifest.
         n_copies: How often the tables that were read are there; see `TableReader`.
+        reads_all: Whether payloads are being read to their end, so that reading ahead is no waste.
     """
 
     def __init__(self, file: RootFile, directory: str) -> None:
@@ -62,6 +64,7 @@ class StoredModel:
         self.directory = directory
         self.manifest: Manifest = parse_manifest(file.manifest(directory), self.where)
         self.n_copies = 1
+        self.reads_all = False
         self._tables: dict[str, Table] = {}
         self._deviation = b""
         self._readers: dict[int, ValueReader] = {}
@@ -243,7 +246,7 @@ class StoredModel:
                 f"{where}: {document.nbytes} bytes, the manifest says {nbytes}; {self.file.fault}"
             )
         with Sha256() as digest:
-            for window in document.windows():
+            for window in self.windows(document):
                 digest.update(window)
                 if out is not None:
                     out.write(memoryview(window))
@@ -252,6 +255,14 @@ class StoredModel:
             raise IntegrityError(
                 f"{where}: the SHA-256 is {found}, the manifest says {sha256}; {self.file.fault}"
             )
+
+    def windows(self, document: Document) -> Iterator[U8]:
+        """Yield a whole file in order, as `Document.windows` does, while what follows is read."""
+        self.reads_all = True
+        try:
+            yield from document.windows()
+        finally:
+            self.reads_all = False
 
     def check_files(self) -> None:
         """Rebuild the ONNX file and its external files, and check them.
@@ -340,7 +351,7 @@ class StoredModel:
                 self.file, self.directory, self.manifest, STORAGES[storage]
             )
         per_cluster = values_per_cluster(STORAGES[storage])
-        return self._readers[storage].read(start, stop, per_cluster)
+        return self._readers[storage].read(start, stop, per_cluster, to_the_end=self.reads_all)
 
 
 class _From:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from onnxroot._dtypes import STORAGES, Storage
 from onnxroot._manifest import Manifest
+from onnxroot._overlap import Ahead
 from onnxroot._rntuple_read import RootFile, TableReader
 from onnxroot._schema import MessageType
 from onnxroot._spec import (
@@ -134,11 +135,20 @@ class ValueReader:
         self._file = file
         self.reader = file.table(directory, name, manifest.tables[name])
         self.storage = storage
+        self._ahead = Ahead(self._checked, file.pool)
         self._cluster = -1
         self._values: npt.NDArray[Any] = np.empty(0, storage.dtype)
 
-    def read(self, start: int, stop: int, per_cluster: int) -> npt.NDArray[Any]:
+    def read(
+        self, start: int, stop: int, per_cluster: int, *, to_the_end: bool = False
+    ) -> npt.NDArray[Any]:
         """Return values `start` to `stop` of the storage; a view where one cluster has them all.
+
+        Args:
+            start: The first.
+            stop: The end.
+            per_cluster: How many values a cluster has.
+            to_the_end: All that follow will be read too.
 
         Raises:
             FormatError: They can't be read.
@@ -148,18 +158,27 @@ class ValueReader:
         if start == stop:
             return np.empty(0, self.storage.dtype)
         parts = []
-        for cluster in range(start // per_cluster, -(-stop // per_cluster)):
+        last = -(-stop // per_cluster)
+        if last > self.reader.n_clusters:
+            raise FormatError(f"{self.reader.where}: ends before value {stop}")
+        for cluster in range(start // per_cluster, last):
             if cluster != self._cluster:
-                values = self.reader.values(cluster)
-                if values.dtype != self.storage.dtype:
-                    raise FormatError(f"{self.reader.where}: holds {values.dtype}")
-                self._values, self._cluster = values, cluster
+                self._values = self._ahead.get(
+                    cluster, self.reader.n_clusters if to_the_end else last
+                )
+                self._cluster = cluster
             base = cluster * per_cluster
             parts.append(self._values[max(start - base, 0) : stop - base])
         out = parts[0] if len(parts) == 1 else np.concatenate(parts)
         if len(out) != stop - start:
             raise FormatError(f"{self.reader.where}: ends before value {stop}")
         return out
+
+    def _checked(self, cluster: int) -> npt.NDArray[Any]:
+        values = self.reader.values(cluster)
+        if values.dtype != self.storage.dtype:
+            raise FormatError(f"{self.reader.where}: holds {values.dtype}")
+        return values
 
 
 def tables_in(manifest: Manifest) -> list[str]:

@@ -22,7 +22,7 @@ __all__ = ["Tensor", "Tensors"]
 
 
 class Tensor:
-    """One tensor of a stored model; its elements are read by `numpy`.
+    """One tensor of a stored model; its elements are read by `numpy`, or in part by an index.
 
     Attributes:
         name: Its name.
@@ -98,6 +98,70 @@ class Tensor:
         except ValueError as error:
             message = f"{self._named}: {error}; the model is malformed"
             raise UnsupportedModelError(message) from error
+
+    def __getitem__(self, rows: slice | int) -> npt.NDArray[Any]:
+        """Read a part of the first axis: only the clusters that it lies in.
+
+        Elements that can't be found without those before them are an exception: strings, and types
+        that ONNX packs into other numbers.
+
+        Args:
+            rows: A slice, or a number, which takes the axis away.
+
+        Returns:
+            What the same index makes of the array that `numpy` returns.
+
+        Raises:
+            IndexError: There is no such row, or no axis.
+            UnsupportedModelError: See `numpy`.
+            IntegrityError: See `numpy`.
+        """
+        if not self.shape:
+            raise IndexError(f"{self._named} is a scalar and has no first axis")
+        if not isinstance(rows, slice):
+            number = range(self.shape[0])[rows]
+            (row,) = self[number : number + 1]
+            return np.asarray(row)
+        wanted = range(self.shape[0])[rows]
+        if not wanted:
+            return self.numpy()[:0] if self.size == 0 else self[:1][:0]
+        first, last = min(wanted[0], wanted[-1]), max(wanted[0], wanted[-1])
+        part = self._part(first, last + 1)
+        if part is None:
+            return self.numpy()[rows]
+        return part[:: wanted.step]
+
+    def _part(self, first: int, last: int) -> npt.NDArray[Any] | None:
+        """Read some rows; None if they can't be found without the others."""
+        self._stored.file.check_open()
+        element = ELEMENT_TYPES.get(self._number)
+        n_rows, shape = self.shape[0], (last - first, *self.shape[1:])
+        per_row = self.size // n_rows
+        if element is None or not element.bits or element.bits * per_row % 8:
+            return None
+        row_nbytes = element.bits * per_row // 8
+        raw = self._raw_bytes(first * row_nbytes, last * row_nbytes, n_rows * row_nbytes)
+        if raw is not None:
+            return from_raw(element, shape, raw)
+        found = self._payloads.tolist()
+        one_each = len(found) == 1 and self._stored.payloads.n_values[found[0]] == self.size
+        if not one_each or element.bits < 8:
+            return None
+        values = self._stored.values(found[0], first * per_row, last * per_row)
+        return from_numbers(element, shape, self._field_of(found[0]), values)
+
+    def _raw_bytes(self, start: int, stop: int, nbytes: int) -> npt.NDArray[np.uint8] | None:
+        """Read some bytes of elements that are kept as bytes, and are so many bytes in all."""
+        external = self._stored.external.get(self._row)
+        if external is not None:
+            document, end = self._external_range(external)
+            at = external.offset
+            return document.render(at + start, at + stop) if end - at == nbytes else None
+        found = self._payloads.tolist()
+        if [self._field_of(index) for index in found] != ["raw_data"]:
+            return None
+        exact = self._stored.payloads.nbytes[found[0]] == nbytes
+        return self._stored.wire_range(found[0], start, stop) if exact else None
 
     @property
     def _named(self) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import replace as changed
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,9 +18,9 @@ from onnxroot._external import attach
 from onnxroot._join import Document
 from onnxroot._manifest import ExternalFile, Manifest
 from onnxroot._schema import installed_schema
-from onnxroot._sha256 import sha256_of
+from onnxroot._sha256 import Sha256Sums
 from onnxroot._source import Source, check_source, name_of, source_of
-from onnxroot._spec import CHUNK_NBYTES, FORMAT_VERSION
+from onnxroot._spec import FORMAT_VERSION
 from onnxroot._transaction import Transaction
 from onnxroot.adapter import Options
 from onnxroot.errors import (
@@ -107,38 +106,39 @@ def write(
     except FormatError as error:
         raise error.within(source.name or "the model") from error
     tables, files = attach(tables, buffers, source.folder)
-    digests = [sha256_of(data) for data in (source.data, *(data for _, data in files))]
-    manifest = Manifest(
-        format_version=FORMAT_VERSION,
-        nbytes=len(source.data),
-        sha256=digests[0],
-        external_files=tuple(
-            ExternalFile(location=location, nbytes=len(data), sha256=digest)
-            for (location, data), digest in zip(files, digests[1:], strict=True)
-        ),
-        tables={},
-        schema=tables.schema,
-        provenance=_provenance(source),
-        metadata={str(key): str(value) for key, value in (metadata or {}).items()},
-    )
+    written: list[Manifest] = []
+    originals = [source.data, *(data for _, data in files)]
+    with Sha256Sums(originals) as sums:  # computed while the tables are written
 
-    def write_tables(writer: ModelWriter) -> None:
-        nonlocal manifest
-        writer.write_tables(tables)
-        writer.write_payloads(tables, buffers)
-        if source.batches:
-            writer.write_samples(columns_of(source.batches))
-        manifest = changed(manifest, tables=writer.tables)
-        writer.write_manifest(manifest.to_json())
+        def write_model(writer: ModelWriter) -> None:
+            writer.write_tables(tables)
+            writer.write_payloads(tables, buffers)
+            if source.batches:
+                writer.write_samples(columns_of(source.batches))
+            manifest = Manifest(
+                format_version=FORMAT_VERSION,
+                nbytes=len(source.data),
+                sha256=sums[0],
+                external_files=tuple(
+                    ExternalFile(location=location, nbytes=len(data), sha256=sums[i])
+                    for i, (location, data) in enumerate(files, 1)
+                ),
+                tables=writer.tables,
+                schema=tables.schema,
+                provenance=_provenance(source),
+                metadata={str(key): str(value) for key, value in (metadata or {}).items()},
+            )
+            writer.write_manifest(manifest.to_json())
+            written.append(manifest)
 
-    content = Content(
-        write=write_tables,
-        prove=lambda file: _prove(file, address.directory, source.data, dict(files)),
-        compression=compression,
-        nbytes=tables.nbytes + sum(len(array) for array in buffers.arrays),
-    )
-    put(address, content, replace=replace, timeout=timeout)
-    return manifest
+        content = Content(
+            write=write_model,
+            prove=lambda file: _prove(file, address.directory, source.data, dict(files)),
+            compression=compression,
+            nbytes=tables.nbytes + sum(len(array) for array in buffers.arrays),
+        )
+        put(address, content, replace=replace, timeout=timeout)
+    return written[-1]
 
 
 def open(address: str | os.PathLike[str]) -> Model:  # noqa: A001  (the name users expect)
@@ -370,15 +370,15 @@ def _prove(file: RootFile, directory: str, data: U8, files: dict[str, U8]) -> No
     from onnxroot._stored import StoredModel  # noqa: PLC0415  (uproot takes 0.3 s)
 
     stored = StoredModel(file, directory)
-    _compare(stored.document(), data, "the ONNX file")
+    _compare(stored, stored.document(), data, "the ONNX file")
     for location, document in stored.files.items():
-        _compare(document, files[location], location)
+        _compare(stored, document, files[location], location)
 
 
-def _compare(document: Document, data: U8, what: str) -> None:
+def _compare(stored: StoredModel, document: Document, data: U8, what: str) -> None:
     same = document.nbytes == len(data)
     start = 0
-    for window in document.windows(CHUNK_NBYTES) if same else ():
+    for window in stored.windows(document) if same else ():
         same = same and np.array_equal(window, data[start : start + len(window)])
         start += len(window)
     if not same:

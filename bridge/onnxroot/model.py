@@ -154,7 +154,7 @@ class Model:
                     self._stored.copy(self._stored.files[file.location], out, file.location)
             with transaction.create(target, replace=replace).open("wb") as out:
                 if embed and self.manifest.external_files:
-                    for window in self._embedded().windows():
+                    for window in self._stored.windows(self._embedded()):
                         out.write(memoryview(window))
                 else:
                     self._stored.copy(self._stored.document(), out)
@@ -175,7 +175,7 @@ class Model:
                 "a session needs onnxruntime: pip install 'onnxroot[runtime]'"
             ) from error
         if self.manifest.external_files:
-            data = b"".join(window.tobytes() for window in self._embedded().windows())
+            data = b"".join(window.tobytes() for window in self._stored.windows(self._embedded()))
         else:
             data = self.to_bytes()
         return onnxruntime.InferenceSession(data, **options)

@@ -42,11 +42,11 @@ def load_tensor(source: str, name: str) -> Iterator[Any]:
     yield next(sha256(t.raw_data).hexdigest() for t in model.graph.initializer if t.name == name)
 
 
-def write(source: str, address: str) -> Iterator[Any]:
+def write(source: str, address: str, compression: str = "zstd") -> Iterator[Any]:
     """Write an ONNX file to a ROOT file, proof included."""
     onnxroot = _all_of_onnxroot()
     yield
-    onnxroot.write(source, address)
+    onnxroot.write(source, address, compression=compression)
     yield
 
 

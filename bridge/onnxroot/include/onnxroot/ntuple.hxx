@@ -242,19 +242,44 @@ private:
    /// Undo the splitting of values by bytes, and differences and zigzag coding; append the values.
    void Decode(const Part &part, std::uint64_t n, std::vector<char> &out) const
    {
-      std::uint64_t sum = 0;
       const std::size_t first = out.size();
       out.resize(first + n * part.fSize);
+      char *const target = out.data() + first;
+      if (part.fStored == 2)
+         DecodeAs<std::uint16_t>(part, n, target);
+      else if (part.fStored == 4)
+         DecodeAs<std::uint32_t>(part, n, target);
+      else
+         DecodeAs<std::uint64_t>(part, n, target);
+   }
+   /// \tparam T holds a value as it is stored
+   template <typename T>
+   void DecodeAs(const Part &part, std::uint64_t n, char *target) const
+   {
+      const auto *bytes = reinterpret_cast<const unsigned char *>(fPage.data());
+      auto stored = [&](std::uint64_t i) {
+         T value = 0;
+         if (part.fSplit)
+            for (std::size_t b = 0; b < sizeof(T); ++b)
+               value = static_cast<T>(value | static_cast<T>(static_cast<T>(bytes[b * n + i]) << (8 * b)));
+         else
+            std::memcpy(&value, bytes + i * sizeof(T), sizeof(T));
+         return value;
+      };
+      if (part.fSplit && !part.fZigzag && !part.fDelta) { // weights: a loop that compilers make fast
+         for (std::uint64_t i = 0; i < n; ++i) {
+            const T value = stored(i);
+            std::memcpy(target + i * sizeof(T), &value, sizeof(T));
+         }
+         return;
+      }
+      std::uint64_t sum = 0;
       for (std::uint64_t i = 0; i < n; ++i) {
-         std::uint64_t value = 0;
-         for (std::uint64_t b = 0; b < part.fStored; ++b)
-            value |= std::uint64_t(static_cast<unsigned char>(fPage[part.fSplit ? b * n + i : i * part.fStored + b]))
-                     << (8 * b);
+         T value = stored(i);
          if (part.fZigzag)
-            value = (value >> 1) ^ (0 - (value & 1));
-         if (part.fDelta)
-            value = sum += value;
-         std::memcpy(out.data() + first + i * part.fSize, &value, part.fSize);
+            value = static_cast<T>((value >> 1) ^ (T(0) - (value & 1)));
+         sum = part.fDelta ? sum + value : value;
+         std::memcpy(target + i * part.fSize, &sum, part.fSize); // the lowest bytes come first
       }
    }
    void Check(const Xxh64 &digest, std::size_t cluster) const
