@@ -271,8 +271,8 @@ def test_a_reader_is_not_killed_by_a_writer(change, analysis):
     assert reader.returncode == 0
     if change == "nothing":
         assert answer == str(NEW.stat().st_size)
-    else:  # free segments are marked
-        assert answer == "changed"
+    else:  # what was only freed may still be read, for it is proven right
+        assert answer in {"changed", str(NEW.stat().st_size) if change == "remove" else ""}
     assert_objects(analysis)
 
 

@@ -145,9 +145,15 @@ def _without_references(tables: Tables, rows: Rows) -> Tables:
 
 
 def _select(table: Table, rows: Rows) -> Table:
-    """Return some rows of a table whose columns are strings."""
+    """Return some rows of a table whose columns are strings.
+
+    Raises:
+        UnsupportedModelError: One is not.
+    """
     columns = {}
     for name, column in table.columns.items():
+        if len(column.offsets) != 1 or not column.is_text:
+            raise UnsupportedModelError(f"its entries have a field {name}, which is no string")
         texts = [
             column.values[a:b]
             for a, b in zip(column.offsets[0][rows], column.offsets[0][rows + 1], strict=True)

@@ -1,0 +1,152 @@
+"""Change ROOT files as an attacker would: what is changed gets the checksum that it ought to have.
+
+Written from ROOT's specifications of its file format and of RNTuple's, not from onnxroot's modules.
+New pieces are put behind the end of a file, and what points to the old ones is turned.
+"""
+
+import struct
+from dataclasses import dataclass
+
+import cramjam
+import xxhash
+
+_ANCHOR = struct.Struct(">4H7Q")
+
+
+@dataclass
+class Table:
+    """An RNTuple in the bytes of a file: where its anchor is, and what that says."""
+
+    data: bytearray
+    position: int
+    members: list[int]
+
+    SEEK_HEADER, NBYTES_HEADER, LEN_HEADER = 4, 5, 6
+    SEEK_FOOTER, NBYTES_FOOTER, LEN_FOOTER = 7, 8, 9
+
+    def seal(self):
+        """Write the anchor, with its checksum."""
+        anchor = _ANCHOR.pack(*self.members)
+        checksum = struct.pack(">Q", xxhash.xxh3_64_intdigest(anchor))
+        self.data[self.position : self.position + len(anchor) + 8] = anchor + checksum
+
+    def header(self):
+        """Return the header envelope, if it is not compressed."""
+        start, nbytes, _ = self.members[4:7]
+        return bytes(self.data[start : start + nbytes])
+
+    def footer(self):
+        """Return the footer envelope, if it is not compressed."""
+        start, nbytes, _ = self.members[7:10]
+        return bytes(self.data[start : start + nbytes])
+
+    def set_header(self, envelope, *, zipped=False):
+        """Point to another header."""
+        self.members[4:7] = self._put(envelope, zipped=zipped)
+        self.seal()
+
+    def set_footer(self, envelope, *, zipped=False):
+        """Point to another footer."""
+        self.members[7:10] = self._put(envelope, zipped=zipped)
+        self.seal()
+
+    def page_list(self):
+        """Return the page list of the only cluster group, if it is not compressed."""
+        length, nbytes, offset = self._group()
+        assert length == nbytes
+        return bytes(self.data[offset : offset + nbytes])
+
+    def set_page_list(self, envelope, *, zipped=False):
+        """Point to another page list."""
+        offset, nbytes, length = self._put(envelope, zipped=zipped)
+        footer = bytearray(self.footer())
+        struct.pack_into("<QiQ", footer, len(footer) - 8 - 20, length, nbytes, offset)
+        self.set_footer(sealed(bytes(footer)))
+
+    def _group(self):
+        """Return length, stored length and position of the page list: the footer's last item."""
+        footer = self.footer()
+        return struct.unpack_from("<QiQ", footer, len(footer) - 8 - 20)
+
+    def _put(self, envelope, *, zipped):
+        """Append a piece; return where it is, how long, and how long when it is unzipped."""
+        stored = zipped_blocks(envelope) if zipped else envelope
+        position = append(self.data, stored)
+        return position, len(stored), len(envelope)
+
+
+def find_table(data, name):
+    """Find an RNTuple by the name in its key; a file that holds one model has each name once."""
+    text = bytes([len(name)]) + name.encode()
+    key = b"\x0dROOT::RNTuple" + text + text  # its class, name and title
+    position = data.index(key) + len(key) + 6  # behind a byte count and a version
+    return Table(data, position, list(_ANCHOR.unpack_from(data, position)))
+
+
+def append(data, piece):
+    """Append bytes to a file; return where they are."""
+    position = len(data)
+    data += piece
+    return position
+
+
+def sealed(envelope):
+    """Return an envelope with the length and the checksum that it ought to have."""
+    (head,) = struct.unpack_from("<Q", envelope)
+    body = struct.pack("<Q", head & 0xFFFF | len(envelope) << 16) + envelope[8:-8]
+    return body + struct.pack("<Q", xxhash.xxh3_64_intdigest(body))
+
+
+def zipped_blocks(data, level=19):
+    """Compress as ROOT does: zstd in blocks of at most 16 MiB, each with a header of 9 bytes."""
+    out = b""
+    for start in range(0, len(data), 0xFFFFFF):
+        piece = data[start : start + 0xFFFFFF]
+        packed = bytes(cramjam.zstd.compress(piece, level=level))
+        out += block_header(b"ZS", len(packed), len(piece)) + packed
+    return out
+
+
+def block_header(algorithm, nbytes, length):
+    """Return the header of a compressed block, whatever it says."""
+    return algorithm + b"\x01" + nbytes.to_bytes(3, "little") + length.to_bytes(3, "little")
+
+
+def page_list(entries, columns):
+    """Make the page list of one cluster.
+
+    Args:
+        entries: Number of rows that it claims.
+        columns: For each column, its pages: (number of elements, position, length).
+    """
+    summary = struct.pack("<qQQ", 24, 0, entries)
+    body = struct.pack("<Q", 0) + _list([summary])
+    pages = [
+        _list([struct.pack("<iiQ", n, nbytes, position) for n, position, nbytes in column], 12)
+        for column in columns
+    ]
+    body += _list([_list(pages)])
+    return sealed(struct.pack("<Q", 3) + body + bytes(8))
+
+
+def _list(items, rest=0):
+    """Return a list frame; that of pages is followed by a first element and a compression."""
+    content = b"".join(items)
+    return struct.pack("<qI", -(12 + len(content) + rest), len(items)) + content + bytes(rest)
+
+
+def pages_of(envelope):
+    """Return the pages of each column of a page list of one cluster, as `page_list` takes them."""
+    position = 16 + 12 + 24 + 12  # envelope, header's checksum, summaries, list of clusters
+    _, n_columns = struct.unpack_from("<qI", envelope, position)
+    position += 12
+    columns = []
+    for _ in range(n_columns):
+        size, n_pages = struct.unpack_from("<qI", envelope, position)
+        pages = []
+        for i in range(n_pages):
+            n, nbytes, offset = struct.unpack_from("<iiQ", envelope, position + 12 + 16 * i)
+            pages.append((abs(n), offset, nbytes))
+        columns.append(pages)
+        position -= size
+    return columns
