@@ -150,3 +150,35 @@ def pages_of(envelope):
         columns.append(pages)
         position -= size
     return columns
+
+
+# --- Directories ------------------------------------------------------------------------------
+
+
+def nested_directories(data, depth, fan):
+    """Add directories to the top of a file, within one another, each `fan` times in its parent."""
+    begin, name_nbytes = struct.unpack_from(">i", data, 8)[0], struct.unpack_from(">i", data, 28)[0]
+    child = None
+    for _ in range(depth):
+        keys = [_key(f"d{i}", *child) for i in range(fan)] if child else []
+        listed = _key("list", 0, 0, 0) + struct.pack(">i", len(keys)) + b"".join(keys)
+        position = append(data, listed)
+        rest = struct.pack(">hIIiiIII", 5, 0, 0, len(listed), 50, 0, begin, position) + bytes(18)
+        key = _key("d0", len(data), len(_key("d0", 0, 0, 0)) + len(rest), len(rest))
+        child = (append(data, key + rest), len(key) + len(rest), len(rest))
+    top = begin + name_nbytes
+    nbytes, _, _, _, position = struct.unpack_from(">iiIII", data, top + 10)
+    old = bytes(data[position : position + nbytes])
+    (length,) = struct.unpack_from(">h", old, 14)
+    (n,) = struct.unpack_from(">i", old, length)
+    new = [_key(f"d{i}", *child) for i in range(fan)]
+    listed = old[:length] + struct.pack(">i", n + fan) + old[length + 4 :] + b"".join(new)
+    struct.pack_into(">i", data, top + 10, len(listed))
+    struct.pack_into(">I", data, top + 26, append(data, listed))
+    struct.pack_into(">I", data, 12, len(data))
+
+
+def _key(name, position, nbytes, length):
+    """Return the key of a directory."""
+    texts = b"".join(bytes([len(text)]) + text for text in (b"TDirectory", name.encode(), b""))
+    return struct.pack(">ihiIhhII", nbytes, 4, length, 0, 26 + len(texts), 1, position, 100) + texts

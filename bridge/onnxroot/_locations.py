@@ -127,11 +127,7 @@ def map_inside(folder: Path, location: str) -> U8:
         status = os.fstat(handle)
         if not stat.S_ISREG(status.st_mode):
             raise UnsupportedModelError(f"external file {location!r} is not a regular file")
-        if status.st_nlink > 1:
-            raise UnsupportedModelError(
-                f"external file {location!r} has {status.st_nlink} hard links, one of which could "
-                "be out of the folder; replace it by a copy"
-            )
+        _refuse_hard_links(status, location)
         return _map(handle)
 
 
@@ -151,10 +147,15 @@ def _open_step_by_step(folder: Path, location: str, stack: ExitStack) -> int:
         _refuse_link(parent, at, location)
         at = _open_folder(parent, at)
         stack.callback(os.close, at)
-    _refuse_link(name, at, location)
+    before = _refuse_link(name, at, location)
+    _refuse_hard_links(before, location)
     _refuse_other_case(name, at, location)
     # Without waiting, if it is a pipe by now.
-    return os.open(name, os.O_RDONLY | _NO_LINK | _NO_WAIT, dir_fd=at)
+    handle = os.open(name, os.O_RDONLY | _NO_LINK | _NO_WAIT, dir_fd=at)
+    if not os.path.samestat(before, os.fstat(handle)):
+        os.close(handle)
+        raise UnsupportedModelError(f"external file {location!r} was exchanged meanwhile")
+    return handle
 
 
 def _open_by_name(folder: Path, location: str, _: ExitStack) -> int:
@@ -173,17 +174,32 @@ def _open_folder(name: str | Path, at: int | None) -> int:
     return os.open(name, os.O_RDONLY | _FOLDER | (0 if at is None else _NO_LINK), dir_fd=at)
 
 
-def _refuse_link(name: str, at: int, location: str) -> None:
-    """Say what is wrong with a link, which could not be opened.
+def _refuse_link(name: str, at: int, location: str) -> os.stat_result:
+    """Say what is wrong with a link, which could not be opened; return what a name stands for.
 
     Raises:
         UnsupportedModelError: It is one.
         OSError: There is no such thing.
     """
-    if stat.S_ISLNK(os.stat(name, dir_fd=at, follow_symlinks=False).st_mode):
+    status = os.stat(name, dir_fd=at, follow_symlinks=False)
+    if stat.S_ISLNK(status.st_mode):
         raise UnsupportedModelError(
             f"external file {location!r}: {name!r} is a symbolic link, which could lead out of "
             "the folder; replace it by the file"
+        )
+    return status
+
+
+def _refuse_hard_links(status: os.stat_result, location: str) -> None:
+    """Refuse a file that has another name, too.
+
+    Raises:
+        UnsupportedModelError: It has.
+    """
+    if stat.S_ISREG(status.st_mode) and status.st_nlink > 1:
+        raise UnsupportedModelError(
+            f"external file {location!r} has {status.st_nlink} hard links, one of which could "
+            "be out of the folder; replace it by a copy"
         )
 
 

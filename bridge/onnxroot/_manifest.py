@@ -164,6 +164,7 @@ def _program_of(value: dict[str, Any]) -> str:
 
 def _from_value(value: dict[str, Any]) -> Manifest:
     schema = Schema.from_json(value["schema"])
+    schema.check_relied_on()
     known = {
         *schema.messages,
         PAYLOAD,

@@ -175,9 +175,10 @@ class RootFile:
                 continue
             yield directory
             with self.translated(self.path):
-                keys = [found.key(name) for name in self._keys(directory)]
+                names = (name for name in self._keys(directory) if _is_plain(name))
+                keys = [found.key(name) for name in names]
             for key in keys:
-                if key.fClassName not in _DIRECTORIES or "/" in key.fName:
+                if key.fClassName not in _DIRECTORIES:
                     continue
                 if key.fSeekKey in seen:
                     raise FormatError(
@@ -205,7 +206,7 @@ class RootFile:
             head, _, tail = directory.rpartition("/")
             if head.count("/") > _MOST_DIRECTORIES:
                 raise FormatError(f"{self.path}: directories nest deeper than {_MOST_DIRECTORIES}")
-            if directory and tail in self._keys(head):
+            if directory and _is_plain(tail) and tail in self._keys(head):
                 with self.translated(self.path):
                     key = self._open_directory(head).key(tail)
                     found = key.get() if key.fClassName in _DIRECTORIES else None
@@ -216,7 +217,7 @@ class RootFile:
         """Return the names in a directory; none if there is no such directory."""
         found = self._open_directory(directory)
         with self.translated(self.path):
-            return frozenset(found.keys(recursive=False, cycle=False) if found else ())
+            return frozenset(found.keys(recursive=False, cycle=False) if found is not None else ())
 
     def _get(self, directory: str, name: str) -> Any:
         """Return an object of a directory, or None; of other classes than ours, the class alone."""
@@ -224,6 +225,8 @@ class RootFile:
         found = self._open_directory(head)
         if found is None or tail not in self._names.setdefault(head, self._keys(head)):
             return None
+        if not _is_plain(tail):
+            return "no part of a model"
         with self.translated(f"{self.path}:{head}/{tail}"):
             key = found.key(tail)
             if key.fClassName in _CLASSES:
@@ -267,7 +270,7 @@ class RootFile:
         """Return the names in a directory, once for each cycle."""
         found = self._open_directory(directory)
         with self.translated(self.path):
-            keys = found.keys(recursive=False, cycle=True) if found else []
+            keys = found.keys(recursive=False, cycle=True) if found is not None else []
         return [key.rpartition(";")[0] for key in keys]
 
     def keys_below(self, directory: str) -> list[str]:
@@ -327,6 +330,11 @@ class RootFile:
         with self.translated(self.path):
             names = self._keys(directory)
             return any(found.key(name).fClassName == "ROOT::RNTuple" for name in names)
+
+
+def _is_plain(name: str) -> bool:
+    """Return whether uproot looks for a key of that name, and not for a path or a cycle."""
+    return "/" not in name and ";" not in name
 
 
 def _state_of(path: str) -> tuple[int, int, int] | None:

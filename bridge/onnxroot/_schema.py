@@ -199,11 +199,11 @@ class Schema:
                 raise FormatError(f"{where} has the unknown type {field.type!r}")
             if not 0 < field.number < 2**29:
                 raise FormatError(f"{where} has the field number {field.number}")
-        schema.check()
+        schema._check()  # noqa: SLF001
         return schema
 
-    def check(self) -> None:
-        """Check what readers rely on: that no name or number means two things, and what we look up.
+    def _check(self) -> None:
+        """Check that no name and no number means two things, and that there is a model.
 
         Raises:
             FormatError: It is otherwise.
@@ -214,6 +214,13 @@ class Schema:
                     raise FormatError(f"the manifest's schema: {kind.name} has a field twice")
         if ROOT_MESSAGE not in self.messages:
             raise FormatError(f"the manifest's schema has no {ROOT_MESSAGE}")
+
+    def check_relied_on(self) -> None:
+        """Check that what readers look up by name is there, and is what they take it for.
+
+        Raises:
+            FormatError: It is otherwise.
+        """
         for name, expected in RELIED_ON.items():
             known = self.messages[name].by_name if name in self.messages else {}
             for field, (kind_name, label) in expected.items():

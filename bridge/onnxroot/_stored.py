@@ -217,7 +217,10 @@ class StoredModel:
         """The tensors whose elements are in external files, by row."""
         if not self.manifest.external_files:
             return {}
-        found = {tensor.row: tensor for tensor in external_tensors(self.tables())}
+        names = (TENSOR, "StringStringEntryProto")  # no more: others may be damaged
+        read = {name: table for name in names if (table := self.table(name))}
+        tables = Tables(schema=self.manifest.schema, tables=read, payloads=Payloads.empty())
+        found = {tensor.row: tensor for tensor in external_tensors(tables)}
         for tensor in found.values():
             document = self.files.get(tensor.location)
             stop = tensor.offset + (tensor.length or 0)

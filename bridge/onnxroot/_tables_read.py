@@ -22,7 +22,7 @@ from onnxroot._spec import (
     ROOT_MESSAGE,
     TENSORS,
 )
-from onnxroot.errors import FormatError
+from onnxroot.errors import FormatError, IntegrityError
 from onnxroot.tables import Column, Payloads, Table
 
 _PAYLOAD_TYPES: Final[dict[str, np.dtype[Any]]] = {  # FORMAT §5.2
@@ -135,6 +135,7 @@ class ValueReader:
         self.reader = file.table(directory, name, manifest.tables[name])
         self.storage = storage
         self._cluster = -1
+        self._bad: dict[int, FormatError | IntegrityError] = {}
         self._values: npt.NDArray[Any] = np.empty(0, storage.dtype)
 
     def read(self, start: int, stop: int, per_cluster: int) -> npt.NDArray[Any]:
@@ -149,8 +150,14 @@ class ValueReader:
             return np.empty(0, self.storage.dtype)
         parts = []
         for cluster in range(start // per_cluster, -(-stop // per_cluster)):
+            if cluster in self._bad:
+                raise self._bad[cluster]
             if cluster != self._cluster:
-                values = self.reader.values(cluster)
+                try:
+                    values = self.reader.values(cluster)
+                except (FormatError, IntegrityError) as error:
+                    self._bad[cluster] = error  # others ask for it, too
+                    raise
                 if values.dtype != self.storage.dtype:
                     raise FormatError(f"{self.reader.where}: holds {values.dtype}")
                 self._values, self._cluster = values, cluster

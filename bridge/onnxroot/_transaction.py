@@ -42,6 +42,8 @@ class Transaction:
             ModelExistsError: A file that was not to be replaced has appeared.
             OSError: The disk is full, or the folder can't be written.
         """
+        if isinstance(error, OSError) and error.errno and not error.filename and self._pending:
+            error.filename = str(self._pending[-1][1])  # of a write, to say what did not work
         done = False
         try:
             if kind is None:

@@ -181,11 +181,12 @@ def _open_stored(address: str | os.PathLike[str], limits: Limits) -> StoredModel
         raise
 
 
-def list_models(path: str | os.PathLike[str]) -> list[str]:
+def list_models(path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS) -> list[str]:
     """Return the directories of the models in a ROOT file, sorted.
 
     Args:
         path: The file.
+        limits: How much the file may ask for, see `Limits`.
 
     Raises:
         FormatError: It is not a ROOT file.
@@ -193,12 +194,16 @@ def list_models(path: str | os.PathLike[str]) -> list[str]:
     """
     from onnxroot._rntuple_read import RootFile  # noqa: PLC0415  (uproot takes 0.3 s)
 
-    with RootFile(os.fspath(path)) as file:
+    with RootFile(os.fspath(path), limits=limits) as file:
         return file.directories()
 
 
 def verify(
-    address: str | os.PathLike[str], *, run: bool = False, limits: Limits = DEFAULT_LIMITS
+    address: str | os.PathLike[str],
+    *,
+    run: bool = False,
+    tensors: bool = False,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> Report:
     """Check a stored model: every table, every tensor, and the rebuilt files.
 
@@ -206,6 +211,7 @@ def verify(
         address: ``file.root:dir/model``, or ``file.root`` if it holds one model.
         run: Run it with onnxruntime too, on the samples that are stored with it, and compare its
             outputs with those of the framework that it is from.
+        tensors: Say of each tensor whether it can be read: of a damaged file, what is left.
         limits: How much the file may ask for, see `Limits`.
 
     Returns:
@@ -223,7 +229,7 @@ def verify(
 
     stored = _open_stored(address, limits)
     with stored.file:
-        report = verify_stored(stored)
+        report = verify_stored(stored, tensors=tensors)
         return run_samples(stored, report) if run else report
 
 

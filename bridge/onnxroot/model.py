@@ -190,7 +190,7 @@ class Model:
     @cached_property
     def tensors(self) -> Tensors:
         """The initializers by name; reading one reads that tensor's pages alone."""
-        return Tensors(self._stored, self._main_graph)
+        return Tensors(self._stored)
 
     @property
     def samples(self) -> tuple[Batch, ...]:
