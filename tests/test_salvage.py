@@ -16,7 +16,7 @@ from tests.samples import external_tensor, graph_model, raw_tensor
 
 SMALL = np.arange(6, dtype=np.float32).reshape(2, 3)
 WHOLE = np.arange(20, dtype=np.int64)
-LARGE = np.arange(3 << 20, dtype=np.float32)  # over two clusters
+LARGE = np.arange(7, 7 + (3 << 20), dtype=np.float32)  # over two clusters
 
 TENSORS = {"small": SMALL, "whole": WHOLE, "large": LARGE}
 
