@@ -31,14 +31,12 @@ class Table:
         self.data[self.position : self.position + len(anchor) + 8] = anchor + checksum
 
     def header(self):
-        """Return the header envelope, if it is not compressed."""
-        start, nbytes, _ = self.members[4:7]
-        return bytes(self.data[start : start + nbytes])
+        """Return the header envelope."""
+        return self._get(*self.members[4:7])
 
     def footer(self):
-        """Return the footer envelope, if it is not compressed."""
-        start, nbytes, _ = self.members[7:10]
-        return bytes(self.data[start : start + nbytes])
+        """Return the footer envelope."""
+        return self._get(*self.members[7:10])
 
     def set_header(self, envelope, *, zipped=False):
         """Point to another header."""
@@ -51,10 +49,9 @@ class Table:
         self.seal()
 
     def page_list(self):
-        """Return the page list of the only cluster group, if it is not compressed."""
+        """Return the page list of the only cluster group."""
         length, nbytes, offset = self._group()
-        assert length == nbytes
-        return bytes(self.data[offset : offset + nbytes])
+        return self._get(offset, nbytes, length)
 
     def set_page_list(self, envelope, *, zipped=False):
         """Point to another page list."""
@@ -63,10 +60,22 @@ class Table:
         struct.pack_into("<QiQ", footer, len(footer) - 8 - 20, length, nbytes, offset)
         self.set_footer(sealed(bytes(footer)))
 
+    def double(self):
+        """Let the footer list the only cluster group twice, and so every row."""
+        footer = self.footer()
+        group = footer[-8 - 48 : -8]
+        frame = struct.pack("<qI", -(12 + 2 * len(group)), 2)
+        self.set_footer(sealed(footer[: -8 - 48 - 12] + frame + 2 * group + bytes(8)))
+
     def _group(self):
         """Return length, stored length and position of the page list: the footer's last item."""
         footer = self.footer()
         return struct.unpack_from("<QiQ", footer, len(footer) - 8 - 20)
+
+    def _get(self, position, nbytes, length):
+        """Return a piece, unzipped."""
+        piece = bytes(self.data[position : position + nbytes])
+        return piece if nbytes == length else bytes(cramjam.zstd.decompress(piece[9:]))
 
     def _put(self, envelope, *, zipped):
         """Append a piece; return where it is, how long, and how long when it is unzipped."""
@@ -77,10 +86,24 @@ class Table:
 
 def find_table(data, name):
     """Find an RNTuple by the name in its key; a file that holds one model has each name once."""
+    for start in keys_of(data, name):
+        if (
+            struct.unpack_from(">I", data, start - 8)[0] == start - 26
+        ):  # the list of keys has it, too
+            position = start + 14 + 2 * (1 + len(name)) + 6  # behind a byte count and a version
+            return Table(data, position, list(_ANCHOR.unpack_from(data, position)))
+    raise LookupError(name)
+
+
+def keys_of(data, name):
+    """Return where the class, the name and the title of an RNTuple are, in all its keys."""
     text = bytes([len(name)]) + name.encode()
-    key = b"\x0dROOT::RNTuple" + text + text  # its class, name and title
-    position = data.index(key) + len(key) + 6  # behind a byte count and a version
-    return Table(data, position, list(_ANCHOR.unpack_from(data, position)))
+    key = b"\x0dROOT::RNTuple" + text + text
+    found, at = [], data.find(key)
+    while at >= 0:
+        found.append(at)
+        at = data.find(key, at + 1)
+    return found
 
 
 def append(data, piece):
