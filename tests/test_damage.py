@@ -78,7 +78,7 @@ class Patient:
         return ""
 
     def report(self, what: str, record_property: object) -> None:
-        record_property(OUTCOMES, (f"golden ROOT files, {what}", self.outcomes))
+        record_property(OUTCOMES, (f"golden ROOT files, {what}", dict(self.outcomes)))
 
 
 def flip_bytes(patient: Patient, positions: Iterator[int] | range | list[int]) -> None:
