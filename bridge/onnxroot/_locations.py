@@ -22,7 +22,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from onnxroot.errors import FormatError, UnsupportedModelError
+from onnxroot._file_bytes import whole_file
+from onnxroot.errors import UnsupportedModelError
 
 __all__ = ["map_file", "map_inside", "refuse_twins", "relative_path"]
 
@@ -103,7 +104,7 @@ def _folded(part: str) -> str:
 
 
 def map_inside(folder: Path, location: str) -> U8:
-    """Map a regular file below a folder into memory.
+    """Return the bytes of a regular file below a folder.
 
     Args:
         folder: The folder of the ONNX file.
@@ -128,7 +129,7 @@ def map_inside(folder: Path, location: str) -> U8:
         if not stat.S_ISREG(status.st_mode):
             raise UnsupportedModelError(f"external file {location!r} is not a regular file")
         _refuse_hard_links(status, location)
-        return _map(handle)
+        return whole_file(handle, f"external file {location!r}")
 
 
 _NO_LINK: Final = getattr(os, "O_NOFOLLOW", 0)
@@ -220,7 +221,7 @@ def _refuse_other_case(name: str, at: int, location: str) -> None:
 
 
 def map_file(path: Path | str) -> U8:
-    """Return a file's bytes as a read-only memory map; uint8, shape (n_bytes,).
+    """Return a file's bytes, not to be written to; uint8, shape (n_bytes,).
 
     Raises:
         FormatError: It is a pipe or a device.
@@ -230,18 +231,6 @@ def map_file(path: Path | str) -> U8:
     try:
         if stat.S_ISDIR(os.fstat(handle).st_mode):
             raise IsADirectoryError(f"{path} is a folder; expected a file")
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise FormatError(
-                f"{path}: is a pipe or a device; expected a file, so copy it into one"
-            )
-        return _map(handle)
+        return whole_file(handle, str(path))
     finally:
         os.close(handle)
-
-
-def _map(handle: int) -> U8:
-    if not os.fstat(handle).st_size:
-        return np.empty(0, np.uint8)
-    with os.fdopen(handle, "rb", closefd=False) as file:
-        mapped: U8 = np.memmap(file, np.uint8, "r").view(np.ndarray)
-        return mapped

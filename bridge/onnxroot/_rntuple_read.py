@@ -17,6 +17,7 @@ import uproot
 import xxhash
 
 from onnxroot._blocks import check_blocks
+from onnxroot._file_bytes import FileBytes
 from onnxroot._limits import DEFAULT_LIMITS, Limits
 from onnxroot._manifest import TableInfo
 from onnxroot._page_map import PageMap, read_piece
@@ -94,7 +95,7 @@ class RootFile:
         with self.translated(path):
             self._file = uproot.open(
                 path,
-                handler=_patched(patches) if patches else uproot.source.file.MemmapSource,
+                handler=_source(patches),
                 object_cache=None,
                 array_cache=None,
             )
@@ -362,17 +363,29 @@ def _looks_like(head: bytes) -> str:
     return f"it begins with {head[:4]!r}, expected b'root'"
 
 
-def _patched(patches: Sequence[tuple[int, bytes]]) -> type:
-    """Return a source of uproot's that sees other bytes in some places of a file."""
+def _source(patches: Sequence[tuple[int, bytes]]) -> type:
+    """Return a source of uproot's that reads a file, and may see other bytes in some places."""
 
-    class Patched(uproot.source.file.MemmapSource):  # type: ignore[misc]  # has no types
+    class Source(uproot.source.file.MemmapSource):  # type: ignore[misc]  # has no types
         def _open(self) -> None:
             self._fallback = None
-            self._file = np.memmap(self._file_path, dtype=self._dtype, mode="c")
-            for position, data in patches:
-                self._file[position : position + len(data)] = np.frombuffer(data, np.uint8)
+            self._file = FileBytes(self._file_path, patches)
 
-    return Patched
+        @property
+        def closed(self) -> bool:
+            return self._file.closed
+
+        def __enter__(self) -> Source:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            self._file.close()
+
+        @property
+        def num_bytes(self) -> int:
+            return self._file.nbytes
+
+    return Source
 
 
 def _is_storage(where: str) -> bool:
@@ -515,7 +528,7 @@ class TableReader:
         """Read the payload values of one cluster, and check them against their digest.
 
         Returns:
-            An array that may be a view of the file's memory map: not to outlive the open file.
+            An array, not to be written to.
 
         Raises:
             FormatError: They can't be read.

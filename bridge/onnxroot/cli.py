@@ -5,14 +5,18 @@ Exit codes: 0 done; 1 the check said no; 2 the input or the usage is wrong.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, fields
 from functools import wraps
 from pathlib import Path
+from types import FrameType
 from typing import Any, NoReturn, ParamSpec, TypeVar
 
 import click
@@ -36,7 +40,8 @@ def _plain_errors(command: Callable[P, R]) -> Callable[P, R]:
     @wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
-            return command(*args, **kwargs)
+            with _orderly_end():
+                return command(*args, **kwargs)
         except OnnxRootError as error:
             _fail(str(error), error)
         except KeyboardInterrupt as error:
@@ -58,6 +63,27 @@ def _say(text: str, *, err: bool = False) -> None:
     """
     with _output():
         click.echo(_visible(text), err=err)
+
+
+@contextmanager
+def _orderly_end() -> Iterator[None]:
+    """Let a request to end the program clean up, as Ctrl-C does."""
+
+    def stop(number: int, _frame: FrameType | None) -> NoReturn:
+        sys.exit(128 + number)
+
+    wanted = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    if threading.current_thread() is not threading.main_thread():
+        wanted = []  # others can't
+    before = {number: signal.getsignal(number) for number in wanted}
+    changed = [number for number in wanted if before[number] == signal.SIG_DFL]
+    for number in changed:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number in changed:
+            signal.signal(number, before[number])
 
 
 @contextmanager
@@ -329,7 +355,11 @@ def _show(found: dict[str, Any]) -> None:
         with _output():
             console.print(Text(_visible(f"{label:<11}{text}")), soft_wrap=True)
 
+    def broken() -> NoReturn:
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
     console = Console(highlight=False)
+    console.on_broken_pipe = broken  # type: ignore[method-assign]  # it would end with 1
     line("model", found["address"])
     line(
         "onnx",
