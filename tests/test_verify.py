@@ -762,6 +762,11 @@ COLUMNS: dict[str, tuple[Any, str]] = {
         ],
         "the manifest says|ends before value",
     ),
+    "payload of no tensor": (set_column("Payload", "tensor", put(0, 99)), "that does not exist"),
+    "payload of a tensor before the first": (
+        set_column("Payload", "tensor", put(0, -2)),
+        "that does not exist",
+    ),
     "payloads of one row": (set_column("Payload", "row", put(0, 1)), "don't exist, or twice"),
     "payload of no row": (set_column("Payload", "row", put(0, 9)), "don't exist, or twice"),
     "payloads in another order": (

@@ -38,6 +38,8 @@ def embed(tables: Tables, source: PayloadSource, files: dict[str, Document]) -> 
         UnsupportedModelError: It would pass protobuf's limit of 2 GiB.
     """
     tensors = external_tensors(tables)
+    if not tensors:
+        return join(tables, source)
     tables = _without_references(tables, np.array([t.row for t in tensors], np.int64))
     pieces = [_piece(tensor, files[tensor.location]) for tensor in tensors]
     added = [(tensor.row, piece) for tensor, piece in zip(tensors, pieces, strict=True)]

@@ -58,7 +58,13 @@ class FileBytes:
         self._file.close()
 
     def __getitem__(self, where: slice) -> U8:
-        """Return a new array of bytes, from `start` up to `stop`; fewer where the file ends."""
+        """Return a new array of bytes, from `start` up to `stop`; fewer where the file ends.
+
+        Raises:
+            FormatError: They would begin before the file.
+        """
+        if where.start < 0:
+            raise FormatError(f"a piece begins at byte {where.start}")
         start = min(where.start, self.nbytes)
         out = np.empty(max(min(where.stop, self.nbytes) - start, 0), np.uint8)
         with self._lock:

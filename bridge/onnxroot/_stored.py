@@ -107,6 +107,9 @@ class StoredModel:
         where, file = f"{self.where}/{PAYLOAD}", self.file
         for numbers in (payloads.nbytes, payloads.n_values):  # their sums fit into 64 bits
             file.limits.check_payload(where, file.nbytes, int(numbers.sum(dtype=np.float64)))
+        tensors = self.manifest.tables.get(TENSOR)
+        if np.any((payloads.tensor < -1) | (payloads.tensor >= (tensors.n_rows if tensors else 0))):
+            raise FormatError(f"{where}: a payload belongs to a tensor that does not exist")
         if np.any(payloads.field >= len(self.manifest.schema.fields)):
             raise FormatError(f"{self.where}/{PAYLOAD}: a field code is unknown")
         for code in distinct(payloads.field).tolist():
