@@ -15,6 +15,10 @@ COUNTED = "came back identical"
 """Name of the property that a sweep records: (what, how many came back, of how many)."""
 
 
+OUTCOMES = "outcomes"
+"""Name of the property that a test of damage records: (what, how often which outcome)."""
+
+
 SAID = "counted"
 """Name of the property with a line that a test has to say at the end of a run."""
 

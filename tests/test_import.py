@@ -14,7 +14,7 @@ HEAVY = (
 
 PUBLIC = {
     *("FormatError", "IntegrityError", "LockedError", "MissingDependencyError"),
-    *("ModelExistsError", "ModelNotFoundError", "OnnxRootError", "UnsupportedModelError"),
+    *("Limits", "ModelExistsError", "ModelNotFoundError", "OnnxRootError", "UnsupportedModelError"),
     *("convert", "copy", "include_dir", "list_models", "open", "remove", "verify", "write"),
 }
 

@@ -98,7 +98,8 @@ def test_versions(pair: tuple[Model, onnx.ModelProto]) -> None:
     model, proto = pair
     assert model.opset_imports == {opset.domain: opset.version for opset in proto.opset_import}
     assert model.ir_version == proto.ir_version
-    assert model.producer == f"{proto.producer_name} {proto.producer_version}".strip()
+    parts = [proto.producer_name, proto.producer_version]
+    assert model.producer == " ".join(filter(None, parts))
     assert model.metadata == {entry.key: entry.value for entry in proto.metadata_props}
 
 

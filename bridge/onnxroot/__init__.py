@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+from onnxroot._limits import Limits
 from onnxroot.api import (
     convert,
     copy,
@@ -36,6 +37,7 @@ from onnxroot.errors import (
 __all__ = [
     "FormatError",
     "IntegrityError",
+    "Limits",
     "LockedError",
     "MissingDependencyError",
     "ModelExistsError",

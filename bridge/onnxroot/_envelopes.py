@@ -24,6 +24,7 @@ T = TypeVar("T")
 
 _HEADER, _FOOTER, _PAGE_LIST = 1, 2, 3  # envelope types
 _LENGTH_BITS = 16  # the length stands above the type
+_DEFERRED = 1  # flag of a column that was added later
 _ENTRIES = (1 << 56) - 1  # the upper byte of a cluster's number of entries holds flags
 
 
@@ -216,7 +217,9 @@ def _field(reader: _Reader) -> Field:
 
 
 def _column(reader: _Reader) -> Column:
-    kind, _, field, _, _ = reader.unpack("<HHIHH")
+    kind, _, field, flags, _ = reader.unpack("<HHIHH")
+    if flags & _DEFERRED and reader.unpack("<q")[0]:
+        raise FormatError("a column begins behind the first row, which no writer of models does")
     return Column(kind, field)
 
 

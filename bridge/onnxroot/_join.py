@@ -117,10 +117,12 @@ class Document:
         if not len(order):
             return
         reach = np.maximum.accumulate(source + length)
-        far = np.flatnonzero(source[1:] > reach[:-1] + _NEAR) + 1
+        is_far = source[1:] > reach[:-1] + _NEAR
+        is_far |= source[1:] // CHUNK_NBYTES != source[:-1] // CHUNK_NBYTES  # bounds a piece
+        far = np.flatnonzero(is_far) + 1
         for lo, hi in zip([0, *far.tolist()], [*far.tolist(), len(order)], strict=True):
             base = int(source[lo])
-            piece = self.render_canonical(base, int(reach[hi - 1]))
+            piece = self.render_canonical(base, int(np.max(source[lo:hi] + length[lo:hi])))
             bytes_ = gather(piece, source[lo:hi] - base, length[lo:hi])
             scatter(out, target[lo:hi], length[lo:hi], bytes_)
 

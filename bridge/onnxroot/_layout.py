@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from onnxroot._limits import too_deep
 from onnxroot._ragged import distinct, exclusive_sum, group_starts
 from onnxroot._schema import Field
 from onnxroot._spec import NO_ROW, PAYLOAD_FIELDS, ROOT_MESSAGE
 from onnxroot._varints import varint_widths
-from onnxroot._wire import LEN, MAX_DEPTH, VARINT
+from onnxroot._wire import LEN, VARINT
 from onnxroot.errors import FormatError
 from onnxroot.tables import Column, Payloads, Table, Tables
 
@@ -260,8 +261,8 @@ def _generations(tables: Tables, messages: dict[str, Table]) -> list[list[Childr
     waiting = _groups(tables, messages)
     generations: list[list[Children]] = []
     while waiting:
-        if len(generations) > MAX_DEPTH:
-            raise FormatError(f"messages nest deeper than {MAX_DEPTH}")
+        if len(generations) > tables.depth:
+            raise FormatError(too_deep(tables.depth))
         found, left = [], []
         for group in waiting:
             now = depth[group.parent_message][group.parents] == len(generations)

@@ -7,10 +7,12 @@ from typing import Any
 
 import xxhash
 
+from onnxroot._blocks import check_blocks
 from onnxroot._envelopes import Header, Page, parse_footer, parse_header, parse_page_list
+from onnxroot._limits import Limits
 from onnxroot.errors import FormatError
 
-__all__ = ["PageMap"]
+__all__ = ["PageMap", "read_piece"]
 
 _ANCHOR = struct.Struct(">4H7Q")
 _ANCHOR_MEMBERS = (
@@ -31,16 +33,18 @@ class PageMap:
         blobs: Position and length of every envelope and page in the file.
     """
 
-    def __init__(self, ntuple: Any) -> None:
+    def __init__(self, ntuple: Any, limits: Limits) -> None:
         """Read the envelopes.
 
         Args:
             ntuple: Uproot's RNTuple.
+            limits: How much they may ask for.
 
         Raises:
             FormatError: It is empty, or damaged.
         """
         self._ntuple = ntuple
+        self._limits = limits
         self.blobs: list[tuple[int, int]] = []
         member = ntuple.member
         anchor = _ANCHOR.pack(*map(member, _ANCHOR_MEMBERS))
@@ -72,8 +76,29 @@ class PageMap:
     def _envelope(self, offset: int, nbytes: int, length: int) -> bytes:
         """Read a piece of the file, and decompress it if it has another length than it should."""
         self.blobs.append((offset, nbytes))
-        chunk, _ = self._ntuple.read_locator(Page(0, offset, nbytes), length)
-        return bytes(memoryview(chunk.raw_data))
+        self._limits.check_table("its description", nbytes, length)
+        return bytes(read_piece(self._ntuple, Page(0, offset, nbytes), length))
+
+
+def read_piece(ntuple: Any, page: Page, length: int) -> memoryview:
+    """Return the bytes of a page or an envelope, unpacked.
+
+    Args:
+        ntuple: Uproot's RNTuple.
+        page: Where it is; its number of elements does not count.
+        length: How long it has to be, unpacked.
+
+    Raises:
+        FormatError: It has another length.
+    """
+    if page.num_bytes < length:
+        chunk = ntuple.file.source.chunk(page.offset, page.offset + page.num_bytes)
+        check_blocks(memoryview(chunk.raw_data).cast("B"), length)
+    chunk, _ = ntuple.read_locator(page, length)
+    data = memoryview(chunk.raw_data).cast("B")
+    if len(data) != length:
+        raise FormatError(f"a piece has {len(data)} bytes, expected {length}")
+    return data
 
 
 def _physical_columns(header: Header) -> dict[str, list[int]]:

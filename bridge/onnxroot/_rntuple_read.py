@@ -17,13 +17,18 @@ import numpy.typing as npt
 import uproot
 import xxhash
 
+from onnxroot._blocks import check_blocks
 from onnxroot._encodings import CHAR, ENCODINGS, decode
+from onnxroot._file_bytes import FileBytes
+from onnxroot._limits import DEFAULT_LIMITS, Limits
 from onnxroot._manifest import TableInfo
 from onnxroot._overlap import new_pool
-from onnxroot._page_map import PageMap
+from onnxroot._page_map import PageMap, read_piece
 from onnxroot._spec import (
+    CHUNK_NBYTES,
     FORMAT,
     MANIFEST,
+    TENSORS,
 )
 from onnxroot.errors import FormatError, IntegrityError, ModelNotFoundError, OnnxRootError
 from onnxroot.tables import Column
@@ -38,23 +43,34 @@ _MERGED = (
 _NOT_COPIED = (
     "all that is left of the model is its manifest: rootcp copies no RNTuples, onnxroot cp does"
 )
+_DIRECTORIES = frozenset({"TDirectory", "TDirectoryFile"})
+_CLASSES = frozenset({"TObjString", "ROOT::RNTuple"})  # of the objects that are read
+_MOST_DIRECTORIES = 100  # within one another
 
 
 class RootFile:
     """A ROOT file open for reading; a context manager."""
 
-    def __init__(self, path: str, *, patches: Sequence[tuple[int, bytes]] = ()) -> None:
+    def __init__(
+        self,
+        path: str,
+        *,
+        patches: Sequence[tuple[int, bytes]] = (),
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> None:
         """Open the file.
 
         Args:
             path: The file.
             patches: Positions, and bytes to be seen there instead of the file's.
+            limits: How much it may ask for.
 
         Raises:
             OSError: It can't be opened.
             FormatError: It is not a ROOT file.
         """
         self.path = path
+        self.limits = limits
         self.closed = False
         self._pool: ThreadPoolExecutor | None = None
         self._directories: dict[str, Any] = {}
@@ -64,10 +80,13 @@ class RootFile:
         with self.translated(path):
             self._file = uproot.open(
                 path,
-                handler=_patched(patches) if patches else uproot.source.file.MemmapSource,
+                handler=_source(patches),
                 object_cache=None,
                 array_cache=None,
             )
+            # Uproot makes Python code of the streamer infos in a file, and runs it, for classes
+            # that it does not know, and for known ones that can't be read: so it gets to see none.
+            self._file.file._streamers = {}  # noqa: SLF001  (no public way)
 
     def __enter__(self) -> RootFile:
         """Return the file."""
@@ -111,6 +130,8 @@ class RootFile:
         """Turn whatever uproot raises on a damaged file into a FormatError."""
         try:
             yield
+        except FormatError as error:
+            raise error if str(error).startswith(self.path) else error.within(where) from error
         except (OnnxRootError, MemoryError):
             raise
         except Exception as error:
@@ -130,11 +151,35 @@ class RootFile:
 
     def directories(self) -> list[str]:
         """Return the directories that hold a manifest, sorted; ``""`` for the file's top."""
-        with self.translated(self.path):
-            keys = self._file.keys(recursive=True, cycle=False, filter_classname="TObjString")
-        found = [key.rpartition("/") for key in keys]
-        names = {head for head, _, tail in found if tail == MANIFEST}
-        return sorted(name for name in names if self.is_model(name))
+        return sorted(name for name in self._walk("") if self.is_model(name))
+
+    def _walk(self, top: str) -> Iterator[str]:
+        """Yield a directory and all below it.
+
+        Raises:
+            FormatError: One is in two places, and so perhaps within itself.
+        """
+        seen: set[int] = set()
+        waiting = [top]
+        while waiting:
+            directory = waiting.pop()
+            found = self._open_directory(directory)
+            if found is None:
+                continue
+            yield directory
+            with self.translated(self.path):
+                names = (name for name in self._keys(directory) if _is_plain(name))
+                keys = [found.key(name) for name in names]
+            for key in keys:
+                if key.fClassName not in _DIRECTORIES:
+                    continue
+                if key.fSeekKey in seen:
+                    raise FormatError(
+                        f"{self.path}: the directory {directory}/{key.fName} is in two places; "
+                        f"{self.fault}"
+                    )
+                seen.add(key.fSeekKey)
+                waiting.append(f"{directory}/{key.fName}".strip("/"))
 
     def is_model(self, directory: str) -> bool:
         """Return whether a directory has a manifest, and that is one of ours."""
@@ -150,30 +195,55 @@ class RootFile:
         """Return uproot's directory, read once; None if there is none."""
         self.check_open()
         if directory not in self._directories:
-            found = None
-            with self.translated(self.path):
-                if not directory:
-                    found = self._file
-                elif self.has(directory):
-                    found = self._file[directory]
-            is_directory = isinstance(found, uproot.ReadOnlyDirectory)
-            self._directories[directory] = found if is_directory else None
+            found = self._file if not directory else None
+            head, _, tail = directory.rpartition("/")
+            if head.count("/") > _MOST_DIRECTORIES:
+                raise FormatError(f"{self.path}: directories nest deeper than {_MOST_DIRECTORIES}")
+            if directory and _is_plain(tail) and tail in self._keys(head):
+                with self.translated(self.path):
+                    key = self._open_directory(head).key(tail)
+                    found = key.get() if key.fClassName in _DIRECTORIES else None
+            self._directories[directory] = found
         return self._directories[directory]
 
     def _keys(self, directory: str) -> frozenset[str]:
         """Return the names in a directory; none if there is no such directory."""
         found = self._open_directory(directory)
         with self.translated(self.path):
-            return frozenset(found.keys(recursive=False, cycle=False) if found else ())
+            return frozenset(found.keys(recursive=False, cycle=False) if found is not None else ())
 
     def _get(self, directory: str, name: str) -> Any:
-        """Return an object of a directory, or None."""
+        """Return an object of a directory, or None; of other classes than ours, the class alone."""
         head, _, tail = f"{directory}/{name}".strip("/").rpartition("/")
         found = self._open_directory(head)
         if found is None or tail not in self._names.setdefault(head, self._keys(head)):
             return None
+        if not _is_plain(tail):
+            return "no part of a model"
         with self.translated(f"{self.path}:{head}/{tail}"):
-            return found[tail]
+            key = found.key(tail)
+            if key.fClassName in _CLASSES:
+                self._check_object(key)
+                return key.get()
+            return key.fClassName
+
+    def _check_object(self, key: Any) -> None:
+        """Check what an object is said to unpack to.
+
+        Raises:
+            FormatError: It can't be.
+        """
+        stored, nbytes = key.data_compressed_bytes, key.data_uncompressed_bytes
+        self.limits.check_table("it", max(stored, 0), nbytes)
+        if stored != nbytes:
+            start = key.data_cursor.index
+            chunk = self._file.file.chunk(start, start + stored)
+            check_blocks(memoryview(chunk.raw_data).cast("B"), nbytes)
+
+    @property
+    def nbytes(self) -> int:
+        """Length of the file, as it was when it was opened."""
+        return self._state[1] if self._state else 0
 
     def not_a_directory(self, directory: str) -> str:
         """Return the first part of a path that is something else than a directory, or ""."""
@@ -193,14 +263,17 @@ class RootFile:
         """Return the names in a directory, once for each cycle."""
         found = self._open_directory(directory)
         with self.translated(self.path):
-            keys = found.keys(recursive=False, cycle=True) if found else []
+            keys = found.keys(recursive=False, cycle=True) if found is not None else []
         return [key.rpartition(";")[0] for key in keys]
 
     def keys_below(self, directory: str) -> list[str]:
         """Return the names of all objects and directories below a directory."""
-        found = self._open_directory(directory)
-        with self.translated(self.path):
-            return list(found.keys(recursive=True, cycle=False) if found else ())
+        names = [
+            f"{head}/{tail}".strip("/")
+            for head in self._walk(directory)
+            for tail in self._keys(head)
+        ]
+        return [name[len(directory) :].strip("/") for name in names]
 
     def blobs(self, directory: str) -> list[tuple[int, int]]:
         """Return position and length of all that the RNTuples below a directory consist of.
@@ -213,7 +286,7 @@ class RootFile:
                 ntuple = self._get(directory, key)
                 if isinstance(ntuple, uproot.behaviors.RNTuple.RNTuple):
                     with self.translated(key):
-                        found += PageMap(ntuple).blobs
+                        found += PageMap(ntuple, self.limits).blobs
         return found
 
     def manifest(self, directory: str) -> str:
@@ -248,7 +321,13 @@ class RootFile:
         """Return whether there is any RNTuple in a directory."""
         found = self._open_directory(directory)
         with self.translated(self.path):
-            return bool(found and found.keys(recursive=False, filter_classname="ROOT::RNTuple"))
+            names = self._keys(directory)
+            return any(found.key(name).fClassName == "ROOT::RNTuple" for name in names)
+
+
+def _is_plain(name: str) -> bool:
+    """Return whether uproot looks for a key of that name, and not for a path or a cycle."""
+    return "/" not in name and ";" not in name
 
 
 def _state_of(path: str) -> tuple[int, int, int] | None:
@@ -276,17 +355,40 @@ def _looks_like(head: bytes) -> str:
     return f"it begins with {head[:4]!r}, expected b'root'"
 
 
-def _patched(patches: Sequence[tuple[int, bytes]]) -> type:
-    """Return a source of uproot's that sees other bytes in some places of a file."""
+def _source(patches: Sequence[tuple[int, bytes]]) -> type:
+    """Return a source of uproot's that reads a file, and may see other bytes in some places."""
 
-    class Patched(uproot.source.file.MemmapSource):  # type: ignore[misc]  # has no types
+    class Source(uproot.source.file.MemmapSource):  # type: ignore[misc]  # has no types
         def _open(self) -> None:
             self._fallback = None
-            self._file = np.memmap(self._file_path, dtype=self._dtype, mode="c")
-            for position, data in patches:
-                self._file[position : position + len(data)] = np.frombuffer(data, np.uint8)
+            self._file = FileBytes(self._file_path, patches)
 
-    return Patched
+        @property
+        def closed(self) -> bool:
+            return self._file.closed
+
+        def __enter__(self) -> Source:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            self._file.close()
+
+        @property
+        def num_bytes(self) -> int:
+            return self._file.nbytes
+
+    return Source
+
+
+def _is_storage(where: str) -> bool:
+    """Return whether a table's address is that of payload values."""
+    return where.rpartition("/")[0].endswith(f"/{TENSORS}")
+
+
+def _itemsize(types: Sequence[int], number: int) -> int:
+    """Return how long a value of a column is; of an encoding that is not ours, how long at most."""
+    encoding = ENCODINGS.get(types[number]) if number < len(types) else None
+    return encoding.dtype.itemsize if encoding else 8
 
 
 class TableReader:
@@ -316,13 +418,14 @@ class TableReader:
         self._info = info
         self._ntuple = ntuple
         try:
-            pages = PageMap(ntuple)
+            pages = PageMap(ntuple, file.limits)
         except FormatError as error:
             fault = "" if "hadd" in str(error) else f"; {file.fault}"
             raise FormatError(f"{where}: {error}{fault}") from error
         self._types, self._columns = pages.types, pages.columns
         self._clusters, self._n_rows = pages.clusters, pages.n_rows
         self.n_copies = self._check_counts()
+        self._check_sizes()
 
     def _check_counts(self) -> int:
         """Compare rows and clusters with the manifest; return how often all of them are there.
@@ -344,6 +447,33 @@ class TableReader:
             f"{where}: {len(self._clusters)} clusters, the manifest says {n_clusters}; "
             f"{self._file.fault}"
         )
+
+    def _check_sizes(self) -> None:
+        """Check what the pages unpack to, before any of them is read.
+
+        Raises:
+            FormatError: It is more than so few bytes can hold.
+        """
+        large = self._columns.get("values", [])[-1:] if _is_storage(self.where) else []
+        limits, most = self._file.limits, 0
+        stored: set[tuple[int, int]] = set()
+        unpacked = payload = 0
+        for cluster in self._clusters:
+            for number, pages in enumerate(cluster):
+                nbytes = sum(page.n_elements for page in pages) * _itemsize(self._types, number)
+                if number in large:
+                    payload += nbytes
+                    most = max(most, nbytes)
+                else:
+                    unpacked += nbytes
+                    stored.update((page.offset, page.num_bytes) for page in pages)
+        limits.check_table(self.where, sum(nbytes for _, nbytes in stored), unpacked)
+        limits.check_payload(self.where, self._file.nbytes, payload)
+        if most > CHUNK_NBYTES:
+            raise FormatError(
+                f"{self.where}: a cluster of {most} bytes, expected at most {CHUNK_NBYTES}; "
+                f"{self._file.fault}"
+            )
 
     def _hint(self, *, merged: bool) -> str:
         """Say what is the matter with rows or values that are not those of the manifest."""
@@ -392,7 +522,7 @@ class TableReader:
         May be called from several threads.
 
         Returns:
-            An array that may be a view of the file's memory map: not to outlive the open file.
+            An array, not to be written to.
 
         Raises:
             FormatError: They can't be read.
@@ -446,12 +576,8 @@ class TableReader:
         pages: list[npt.NDArray[Any]] = []
         columns = self._clusters[cluster]
         for page in columns[number] if number < len(columns) else ():
-            nbytes = page.n_elements * encoding.dtype.itemsize
-            chunk, _ = self._ntuple.read_locator(page, nbytes)
-            data = np.frombuffer(chunk.raw_data, np.uint8)
-            if len(data) != nbytes:
-                raise FormatError(f"{self.where}: a page has {len(data)} bytes, expected {nbytes}")
-            pages.append(decode(data, encoding))
+            data = read_piece(self._ntuple, page, page.n_elements * encoding.dtype.itemsize)
+            pages.append(decode(np.frombuffer(data, np.uint8), encoding))
         if encoding.is_index:
             return np.concatenate([np.zeros(1, np.int64), *pages])
         if len(pages) == 1:

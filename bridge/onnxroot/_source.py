@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from onnxroot._batches import Batch
-from onnxroot._external import map_file
+from onnxroot._locations import map_file
 from onnxroot.adapter import Options, find_adapter
 from onnxroot.errors import FormatError, UnsupportedModelError
 

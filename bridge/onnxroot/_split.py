@@ -16,11 +16,12 @@ import numpy.typing as npt
 
 from onnxroot._assemble import Part, Parts, inverted, offsets_of
 from onnxroot._layout import wire_values
+from onnxroot._limits import DEFAULT_LIMITS, too_deep
 from onnxroot._ragged import distinct, gather, group_starts
 from onnxroot._schema import Field, MessageType, Schema
 from onnxroot._spans import Buffers, Span, check_whole, find_spans, from_wire, read_pieces
 from onnxroot._spec import PAYLOAD_FIELDS, ROOT_MESSAGE, SPILL_NBYTES, TENSOR
-from onnxroot._wire import LEN, MAX_DEPTH, VARINT, Tokens, scan
+from onnxroot._wire import LEN, VARINT, Tokens, scan
 from onnxroot.errors import FormatError
 from onnxroot.tables import Tables
 
@@ -82,12 +83,13 @@ class _Batch:
     parent_field: npt.NDArray[np.uint16]
 
 
-def split(data: U8, schema: Schema) -> Split:
+def split(data: U8, schema: Schema, depth: int = DEFAULT_LIMITS.depth) -> Split:
     """Turn the bytes of an ONNX file into tables.
 
     Args:
         data: uint8, shape (n_bytes,); the file. Payloads stay views of it.
         schema: The message types; fields that it doesn't know are left to the deviation.
+        depth: How deep messages may nest.
 
     Returns:
         The tables, the payloads, and the trace that the deviation is found from.
@@ -95,14 +97,14 @@ def split(data: U8, schema: Schema) -> Split:
     Raises:
         FormatError: The bytes are no ModelProto; the message begins with the byte offset.
     """
-    reader = _Reader(data, schema, trace=False)
+    reader = _Reader(data, schema, depth, trace=False)
     reader.read()
     if reader.canonical:
         tables, reader.buffers.spans = reader.parts.assemble(
             reader.parts.file_order(), in_file_order=True
         )
         return Split(tables, reader.buffers, None)
-    reader = _Reader(data, schema, trace=True)
+    reader = _Reader(data, schema, depth, trace=True)
     reader.read()
     order = reader.parts.canonical_order()
     tables, reader.buffers.spans = reader.parts.assemble(order)
@@ -112,12 +114,13 @@ def split(data: U8, schema: Schema) -> Split:
 class _Reader:
     """Reads one file; the state of `split`."""
 
-    def __init__(self, data: U8, schema: Schema, *, trace: bool) -> None:
+    def __init__(self, data: U8, schema: Schema, depth: int, *, trace: bool) -> None:
         self.data = data
+        self.depth = depth
         self.schema = schema
         self.buffers = Buffers(data)
         self.canonical = True
-        self.parts = Parts(data, schema)
+        self.parts = Parts(data, schema, depth)
         self.trace: list[Trace] | None = [] if trace else None
 
     # --- reading -------------------------------------------------------------------------------
@@ -135,9 +138,9 @@ class _Reader:
         generation = {ROOT_MESSAGE: [root]}
         depth = 0
         while generation:
-            if depth > MAX_DEPTH:
+            if depth > self.depth:
                 first = min(int(b.start.min()) for batches in generation.values() for b in batches)
-                raise FormatError(f"messages nest deeper than {MAX_DEPTH}", offset=first)
+                raise FormatError(too_deep(self.depth), offset=first)
             children: dict[str, list[_Batch]] = defaultdict(list)
             for name, batches in generation.items():
                 self._read_batch(self.schema[name], _merge(batches), children)

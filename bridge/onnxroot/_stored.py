@@ -63,6 +63,8 @@ class StoredModel:
         self.file = file
         self.directory = directory
         self.manifest: Manifest = parse_manifest(file.manifest(directory), self.where)
+        sizes = (self.manifest.nbytes, *(f.nbytes for f in self.manifest.external_files))
+        file.limits.check_payload(self.where, file.nbytes, sum(sizes))
         self.n_copies = 1
         self.reads_all = False
         self._tables: dict[str, Table] = {}
@@ -105,6 +107,12 @@ class StoredModel:
         if PAYLOAD not in self.manifest.tables:
             return Payloads.empty()
         payloads = payload_table(self.reader(PAYLOAD))
+        where, file = f"{self.where}/{PAYLOAD}", self.file
+        for numbers in (payloads.nbytes, payloads.n_values):  # their sums fit into 64 bits
+            file.limits.check_payload(where, file.nbytes, int(numbers.sum(dtype=np.float64)))
+        tensors = self.manifest.tables.get(TENSOR)
+        if np.any((payloads.tensor < -1) | (payloads.tensor >= (tensors.n_rows if tensors else 0))):
+            raise FormatError(f"{where}: a payload belongs to a tensor that does not exist")
         if np.any(payloads.field >= len(self.manifest.schema.fields)):
             raise FormatError(f"{self.where}/{PAYLOAD}: a field code is unknown")
         for code in distinct(payloads.field).tolist():
@@ -145,6 +153,7 @@ class StoredModel:
             tables=found,
             payloads=self.payloads.select(np.arange(self._n_inside)),
             deviation=self._deviation,
+            depth=self.file.limits.depth,
         )
 
     def document(self) -> Document:
@@ -184,6 +193,8 @@ class StoredModel:
         where = f"{self.where}/{EXTERNAL_SEGMENT}"
         if len(rows) != n_rows or np.any(rows != np.arange(n_rows)):
             raise FormatError(f"{where}: has other rows than payloads; {self.file.fault}")
+        if table and "location" not in table.columns:
+            raise FormatError(f"{where}: column location is missing; {self.file.fault}")
         locations = table.columns["location"].to_list() if table else []
         documents: dict[str, Document] = {}
         for file in self.manifest.external_files:
@@ -212,7 +223,19 @@ class StoredModel:
         """The tensors whose elements are in external files, by row."""
         if not self.manifest.external_files:
             return {}
-        return {tensor.row: tensor for tensor in external_tensors(self.tables())}
+        names = (TENSOR, "StringStringEntryProto")  # no more: others may be damaged
+        read = {name: table for name in names if (table := self.table(name))}
+        tables = Tables(schema=self.manifest.schema, tables=read, payloads=Payloads.empty())
+        found = {tensor.row: tensor for tensor in external_tensors(tables)}
+        for tensor in found.values():
+            document = self.files.get(tensor.location)
+            stop = tensor.offset + (tensor.length or 0)
+            if document is None or stop > document.nbytes:
+                raise FormatError(
+                    f"{self.where}: tensor {tensor.name!r} is in {tensor.location!r} up to byte "
+                    f"{stop}, where no file of the model has any; {self.file.fault}"
+                )
+        return found
 
     @cached_property
     def tensor_codes(self) -> list[int]:

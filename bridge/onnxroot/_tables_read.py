@@ -23,7 +23,7 @@ from onnxroot._spec import (
     ROOT_MESSAGE,
     TENSORS,
 )
-from onnxroot.errors import FormatError
+from onnxroot.errors import FormatError, IntegrityError
 from onnxroot.tables import Column, Payloads, Table
 
 _PAYLOAD_TYPES: Final[dict[str, np.dtype[Any]]] = {  # FORMAT §5.2
@@ -137,6 +137,7 @@ class ValueReader:
         self.storage = storage
         self._ahead = Ahead(self._checked, file.pool)
         self._cluster = -1
+        self._bad: dict[int, FormatError | IntegrityError] = {}
         self._values: npt.NDArray[Any] = np.empty(0, storage.dtype)
 
     def read(
@@ -162,10 +163,15 @@ class ValueReader:
         if last > self.reader.n_clusters:
             raise FormatError(f"{self.reader.where}: ends before value {stop}")
         for cluster in range(start // per_cluster, last):
+            if cluster in self._bad:
+                raise self._bad[cluster]
             if cluster != self._cluster:
-                self._values = self._ahead.get(
-                    cluster, self.reader.n_clusters if to_the_end else last
-                )
+                end = self.reader.n_clusters if to_the_end else last
+                try:
+                    self._values = self._ahead.get(cluster, end)
+                except (FormatError, IntegrityError) as error:
+                    self._bad[cluster] = error  # others ask for it, too
+                    raise
                 self._cluster = cluster
             base = cluster * per_cluster
             parts.append(self._values[max(start - base, 0) : stop - base])

@@ -14,7 +14,7 @@ from onnxroot._dtypes import ELEMENT_TYPES, ElementType
 from onnxroot._elements import from_numbers, from_raw, from_texts
 from onnxroot._external import ExternalTensor
 from onnxroot._join import Document
-from onnxroot._spec import TENSOR
+from onnxroot._spec import CHUNK_NBYTES, TENSOR
 from onnxroot._stored import StoredModel
 from onnxroot.errors import OnnxRootError, UnsupportedModelError
 
@@ -167,6 +167,24 @@ class Tensor:
     def _named(self) -> str:
         return f"tensor {self.name!r} ({self.data_type}, shape {list(self.shape)})"
 
+    def check(self) -> None:
+        """Read the elements as they are stored, a window at a time, and keep none.
+
+        Raises:
+            FormatError: They can't be read.
+            IntegrityError: The file is damaged.
+        """
+        stored = self._stored
+        external = stored.external.get(self._row)
+        if external is not None:
+            document, end = self._external_range(external)
+            for start in range(external.offset, end, CHUNK_NBYTES):
+                document.render(start, min(start + CHUNK_NBYTES, end))
+        for index in self._payloads.tolist():
+            n_values = int(stored.payloads.n_values[index])
+            for start in range(0, n_values, CHUNK_NBYTES):
+                stored.values(index, start, min(start + CHUNK_NBYTES, n_values))
+
     def _read(self, element: ElementType) -> npt.NDArray[Any]:
         stored = self._stored
         external = stored.external.get(self._row)
@@ -209,12 +227,11 @@ class Tensor:
 class Tensors(Mapping[str, Tensor]):
     """The initializers of a model by name, those of the main graph before those of subgraphs."""
 
-    def __init__(self, stored: StoredModel, main_graph: int) -> None:
+    def __init__(self, stored: StoredModel) -> None:
         """List the names.
 
         Args:
-            stored: The model.
-            main_graph: Row of its graph in the table of GraphProto.
+            stored: The model. Of its tables only that of the tensors is read.
         """
         self._stored = stored
         table = stored.table(TENSOR)
@@ -223,7 +240,8 @@ class Tensors(Mapping[str, Tensor]):
             return
         code = stored.manifest.schema["GraphProto"].by_name["initializer"].code
         rows = np.flatnonzero(table.parent_field == code)
-        rows = rows[np.argsort(table.parent[rows] != np.uint64(max(main_graph, 0)), kind="stable")]
+        # The main graph, if there is one, is row 0 of its table: FORMAT §4.1.
+        rows = rows[np.argsort(table.parent[rows] != np.uint64(0), kind="stable")]
         names = table.columns["name"]
         for row in rows.tolist():
             self._rows.setdefault(names.text(row), row)

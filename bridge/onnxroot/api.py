@@ -16,6 +16,7 @@ from onnxroot._batches import columns_of
 from onnxroot._deviation import dissect
 from onnxroot._external import attach
 from onnxroot._join import Document
+from onnxroot._limits import DEFAULT_LIMITS, Limits
 from onnxroot._manifest import ExternalFile, Manifest
 from onnxroot._schema import installed_schema
 from onnxroot._sha256 import Sha256Sums
@@ -53,7 +54,7 @@ U8 = npt.NDArray[np.uint8]
 _LOCK_SECONDS = 60.0  # how long to wait for another writer of the same file
 
 
-def write(
+def write(  # noqa: PLR0913  (each by name)
     model: Any,
     destination: str | os.PathLike[str],
     *,
@@ -63,6 +64,7 @@ def write(
     metadata: Mapping[str, str] | None = None,
     options: Options | None = None,
     timeout: float = _LOCK_SECONDS,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> Manifest:
     """Store a model in a ROOT file as ONNX, provably so that every byte comes back.
 
@@ -83,6 +85,7 @@ def write(
         metadata: Keys and values of your own, kept in the manifest.
         options: What there is to say about a model of another framework, see `adapter.Options`.
         timeout: Seconds to wait for another onnxroot that writes to the same file.
+        limits: How much the model may ask for, see `Limits`; to be read, it needs the same.
 
     Returns:
         The manifest of the stored model.
@@ -102,7 +105,7 @@ def write(
     address = Address(address.path, address.directory or name_of(source))
     check_destination(address, replace=replace)
     try:
-        tables, buffers = dissect(source.data, installed_schema())
+        tables, buffers = dissect(source.data, installed_schema(), limits.depth)
     except FormatError as error:
         raise error.within(source.name or "the model") from error
     tables, files = attach(tables, buffers, source.folder)
@@ -137,15 +140,18 @@ def write(
             compression=compression,
             nbytes=tables.nbytes + sum(len(array) for array in buffers.arrays),
         )
-        put(address, content, replace=replace, timeout=timeout)
+        put(address, content, replace=replace, timeout=timeout, limits=limits)
     return written[-1]
 
 
-def open(address: str | os.PathLike[str]) -> Model:  # noqa: A001  (the name users expect)
+def open(  # noqa: A001  (the name users expect)
+    address: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS
+) -> Model:
     """Open a stored model; nothing but its manifest is read yet.
 
     Args:
         address: ``file.root:dir/model``, or ``file.root`` if it holds one model.
+        limits: How much the file may ask for, see `Limits`.
 
     Returns:
         The model, to be used in a ``with`` statement or closed.
@@ -158,16 +164,16 @@ def open(address: str | os.PathLike[str]) -> Model:  # noqa: A001  (the name use
     """
     from onnxroot.model import Model  # noqa: PLC0415  (uproot takes 0.3 s)
 
-    return Model(_open_stored(address))
+    return Model(_open_stored(address, limits))
 
 
-def _open_stored(address: str | os.PathLike[str]) -> StoredModel:
+def _open_stored(address: str | os.PathLike[str], limits: Limits) -> StoredModel:
     from onnxroot._rntuple_read import RootFile  # noqa: PLC0415
     from onnxroot._store import directory_in  # noqa: PLC0415
     from onnxroot._stored import StoredModel  # noqa: PLC0415
 
     where = parse_address(address)
-    file = RootFile(where.path)
+    file = RootFile(where.path, limits=limits)
     try:
         return StoredModel(file, directory_in(file, where))
     except BaseException:
@@ -175,11 +181,12 @@ def _open_stored(address: str | os.PathLike[str]) -> StoredModel:
         raise
 
 
-def list_models(path: str | os.PathLike[str]) -> list[str]:
+def list_models(path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS) -> list[str]:
     """Return the directories of the models in a ROOT file, sorted.
 
     Args:
         path: The file.
+        limits: How much the file may ask for, see `Limits`.
 
     Raises:
         FormatError: It is not a ROOT file.
@@ -187,17 +194,25 @@ def list_models(path: str | os.PathLike[str]) -> list[str]:
     """
     from onnxroot._rntuple_read import RootFile  # noqa: PLC0415  (uproot takes 0.3 s)
 
-    with RootFile(os.fspath(path)) as file:
+    with RootFile(os.fspath(path), limits=limits) as file:
         return file.directories()
 
 
-def verify(address: str | os.PathLike[str], *, run: bool = False) -> Report:
+def verify(
+    address: str | os.PathLike[str],
+    *,
+    run: bool = False,
+    tensors: bool = False,
+    limits: Limits = DEFAULT_LIMITS,
+) -> Report:
     """Check a stored model: every table, every tensor, and the rebuilt files.
 
     Args:
         address: ``file.root:dir/model``, or ``file.root`` if it holds one model.
         run: Run it with onnxruntime too, on the samples that are stored with it, and compare its
             outputs with those of the framework that it is from.
+        tensors: Say of each tensor whether it can be read: of a damaged file, what is left.
+        limits: How much the file may ask for, see `Limits`.
 
     Returns:
         The report; damage within the model is in its ``problems``, not raised.
@@ -212,9 +227,9 @@ def verify(address: str | os.PathLike[str], *, run: bool = False) -> Report:
     from onnxroot._replay import run_samples  # noqa: PLC0415  (uproot takes 0.3 s)
     from onnxroot._verify import verify_stored  # noqa: PLC0415
 
-    stored = _open_stored(address)
+    stored = _open_stored(address, limits)
     with stored.file:
-        report = verify_stored(stored)
+        report = verify_stored(stored, tensors=tensors)
         return run_samples(stored, report) if run else report
 
 
@@ -225,6 +240,7 @@ def copy(
     replace: bool = False,
     compression: str = "zstd",
     timeout: float = _LOCK_SECONDS,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> None:
     """Copy a stored model, within a ROOT file or to another one.
 
@@ -237,6 +253,7 @@ def copy(
         replace: Replace a model that is there.
         compression: Of tensors: see `write`.
         timeout: Seconds to wait for another onnxroot that writes to the same file.
+        limits: How much the source may ask for, see `Limits`.
 
     Raises:
         ModelNotFoundError: There is no such model.
@@ -249,7 +266,7 @@ def copy(
     from onnxroot import _store  # noqa: PLC0415  (uproot takes 0.3 s)
 
     target = parse_address(destination)
-    stored = _open_stored(source)
+    stored = _open_stored(source, limits)
     with stored.file:
         _store.copy(stored, target, replace=replace, compression=compression, timeout=timeout)
 
@@ -274,7 +291,7 @@ def remove(address: str | os.PathLike[str], *, timeout: float = _LOCK_SECONDS) -
     _store.remove(parse_address(address), timeout=timeout)
 
 
-def convert(
+def convert(  # noqa: PLR0913  (each by name)
     source: str | os.PathLike[str],
     destination: str | os.PathLike[str],
     *,
@@ -284,6 +301,7 @@ def convert(
     external_data_dir: str | os.PathLike[str] | None = None,
     metadata: Mapping[str, str] | None = None,
     options: Options | None = None,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> None:
     """Convert between ``.onnx`` and ``.root``, whichever way the two names say; or copy.
 
@@ -297,6 +315,7 @@ def convert(
         external_data_dir: To ROOT: see `write`.
         metadata: To ROOT: see `write`.
         options: From another framework: see `write`.
+        limits: How much the source may ask for, see `Limits`.
 
     Raises:
         FormatError: The source is not what its name says.
@@ -317,10 +336,10 @@ def convert(
                 f"{source} and {destination} are both in ROOT files: a copy is as the original, so "
                 "embed, metadata and external_data_dir have no meaning; convert to .onnx in between"
             )
-        copy(source, destination, replace=replace, compression=compression)
+        copy(source, destination, replace=replace, compression=compression, limits=limits)
         return
     if from_root:
-        with open(source) as model:
+        with open(source, limits=limits) as model:
             model.save(destination, replace=replace, embed=embed)
         return
     check_source(Path(origin.path))
@@ -333,6 +352,7 @@ def convert(
             external_data_dir=external_data_dir,
             metadata=metadata,
             options=options,
+            limits=limits,
         )
         return
     if origin.path.lower().endswith(".onnx"):

@@ -5,18 +5,24 @@ Exit codes: 0 done; 1 the check said no; 2 the input or the usage is wrong.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import signal
 import sys
-from collections.abc import Callable
-from dataclasses import fields
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, fields
 from functools import wraps
 from pathlib import Path
+from types import FrameType
 from typing import Any, NoReturn, ParamSpec, TypeVar
 
 import click
 
 from onnxroot import api
+from onnxroot._limits import DEFAULT_LIMITS, Limits
 from onnxroot.adapter import Options
 from onnxroot.errors import OnnxRootError
 
@@ -34,9 +40,12 @@ def _plain_errors(command: Callable[P, R]) -> Callable[P, R]:
     @wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
-            return command(*args, **kwargs)
+            with _orderly_end():
+                return command(*args, **kwargs)
         except OnnxRootError as error:
             _fail(str(error), error)
+        except KeyboardInterrupt as error:
+            _fail("interrupted; nothing was changed, or all of it", error, code=130)
         except OSError as error:
             text = error.strerror or str(error)
             _fail(f"{error.filename}: {text}" if error.filename else str(error), error)
@@ -46,13 +55,64 @@ def _plain_errors(command: Callable[P, R]) -> Callable[P, R]:
     return run
 
 
-def _fail(message: str, error: Exception) -> NoReturn:
+def _say(text: str, *, err: bool = False) -> None:
+    """Print a line.
+
+    Raises:
+        OSError: It can't be written, to a pipe that nobody reads any more, or a full disk.
+    """
+    with _output():
+        click.echo(_visible(text), err=err)
+
+
+@contextmanager
+def _orderly_end() -> Iterator[None]:
+    """Let a request to end the program clean up, as Ctrl-C does."""
+
+    def stop(number: int, _frame: FrameType | None) -> NoReturn:
+        sys.exit(128 + number)
+
+    wanted = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    if threading.current_thread() is not threading.main_thread():
+        wanted = []  # others can't
+    before = {number: signal.getsignal(number) for number in wanted}
+    changed = [number for number in wanted if before[number] == signal.SIG_DFL]
+    for number in changed:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number in changed:
+            signal.signal(number, before[number])
+
+
+@contextmanager
+def _output() -> Iterator[None]:
+    """Name standard output if it can't be written, and let what is left of it go nowhere."""
+    try:
+        yield
+    except OSError as error:
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        error.filename = "standard output"
+        raise
+
+
+def _visible(text: str) -> str:
+    """Return a text without what a terminal would obey: names in files are other people's."""
+    if text.isprintable():
+        return text
+    escaped = (c if c.isprintable() or c in "\n\t" else f"\\x{ord(c):02x}" for c in text)
+    return "".join(escaped)
+
+
+def _fail(message: str, error: BaseException, code: int = 2) -> NoReturn:
     context = click.get_current_context()
     if context.find_root().params.get("debug"):
         raise error
     line = " ".join(message.split())
-    click.echo(f"onnxroot: {line}", err=True)
-    context.exit(2)
+    _say(f"onnxroot: {line}", err=True)
+    context.exit(code)
     raise AssertionError  # pragma: no cover  (exit does not return)
 
 
@@ -149,13 +209,20 @@ def _parse_dynamic(texts: tuple[str, ...]) -> dict[str, tuple[int, ...]]:
     return found
 
 
+def _parse_limits(texts: tuple[str, ...]) -> Limits:
+    try:
+        return Limits.of_texts({name: text for name, _, text in (t.partition("=") for t in texts)})
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--limit") from error
+
+
 def _print_json(value: object) -> None:
-    click.echo(json.dumps(value, indent=2))
+    _say(json.dumps(value, indent=2))
 
 
 def _print_include_dir(context: click.Context, _: click.Parameter, asked: bool) -> None:
     if asked:
-        click.echo(api.include_dir())
+        _say(api.include_dir())
         context.exit()
 
 
@@ -169,13 +236,27 @@ def _print_include_dir(context: click.Context, _: click.Parameter, asked: bool) 
     help="Print the folder of the C++ reader, onnxroot.hxx, and exit.",
 )
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.option(
+    "--limit",
+    "limits",
+    multiple=True,
+    metavar="NAME=NUMBER",
+    callback=lambda _context, _parameter, texts: _parse_limits(texts),
+    help="Let a file that you trust ask for more: depth, table_nbytes, table_ratio, payload_ratio.",
+)
 @click.version_option(package_name="onnxroot", message="onnxroot %(version)s")
-def main(*, debug: bool) -> None:
+def main(*, debug: bool, limits: Limits) -> None:
     """Keep trained models beside the data: ONNX models in ROOT files, exactly.
 
     A model's address is FILE.root:DIRECTORY, or FILE.root alone if the file holds one model.
     """
-    del debug  # `_fail` looks it up
+    del debug, limits  # `_fail` and `_limits` look them up
+
+
+def _limits() -> Limits:
+    """Return what a file may ask for."""
+    found = click.get_current_context().find_root().params.get("limits", DEFAULT_LIMITS)
+    return found if isinstance(found, Limits) else DEFAULT_LIMITS
 
 
 @main.command(context_settings=_NAMES)
@@ -212,7 +293,9 @@ def convert(
     if any(not key or not mark for key, mark, _ in pairs):
         raise click.BadParameter("expected KEY=VALUE", param_hint="--meta")
     metadata = {key: value for key, _, value in pairs}
-    api.convert(source, destination, metadata=metadata, options=foreign, **options)
+    api.convert(
+        source, destination, metadata=metadata, options=foreign, limits=_limits(), **options
+    )
     if as_json:
         _print_json({"source": source, "destination": destination})
 
@@ -226,19 +309,19 @@ def ls(file: str, *, as_json: bool) -> None:
     from onnxroot._describe import readable, summarise  # noqa: PLC0415  (uproot takes 0.3 s)
 
     rows = []
-    for name in api.list_models(file):
-        with api.open(f"{file}:{name}" if name else file) as model:
+    for name in api.list_models(file, limits=_limits()):
+        with api.open(f"{file}:{name}" if name else file, limits=_limits()) as model:
             rows.append({"name": name, **summarise(model)})
     if as_json:
         _print_json(rows)
         return
     if not rows:
-        click.echo(f"{file}: holds no models", err=True)
+        _say(f"{file}: holds no models", err=True)
         return
     width = max(len(row["name"]) for row in rows)
     for row in rows:
         opset = f"opset {row['opset']}" if row["opset"] else "no opset"
-        click.echo(
+        _say(
             f"{row['name']:{width}}  {row['nodes']} nodes  {row['parameters']} parameters  "
             f"{readable(row['onnx_nbytes'])} as ONNX  {opset}"
         )
@@ -252,7 +335,7 @@ def show(model: str, *, as_json: bool) -> None:
     """Show what a model is: inputs, outputs, operators, tensors, where it came from."""
     from onnxroot._describe import describe  # noqa: PLC0415  (uproot takes 0.3 s)
 
-    with api.open(model) as opened:
+    with api.open(model, limits=_limits()) as opened:
         found = describe(opened)
     if as_json:
         _print_json(found)
@@ -269,9 +352,14 @@ def _show(found: dict[str, Any]) -> None:
     from onnxroot._describe import readable  # noqa: PLC0415
 
     def line(label: str, text: str) -> None:
-        console.print(Text(f"{label:<11}{text}"), soft_wrap=True)
+        with _output():
+            console.print(Text(_visible(f"{label:<11}{text}")), soft_wrap=True)
+
+    def broken() -> NoReturn:
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
     console = Console(highlight=False)
+    console.on_broken_pipe = broken  # type: ignore[method-assign]  # it would end with 1
     line("model", found["address"])
     line(
         "onnx",
@@ -301,8 +389,11 @@ def _show(found: dict[str, Any]) -> None:
         table.add_column(head, justify=justify, overflow="fold")  # type: ignore[arg-type]
     for tensor in found["tensors"]:
         shape = " x ".join(map(str, tensor["shape"])) or "scalar"
-        table.add_row(Text(tensor["name"]), tensor["type"], shape, readable(tensor["nbytes"]))
-    console.print(table)
+        table.add_row(
+            Text(_visible(tensor["name"])), tensor["type"], shape, readable(tensor["nbytes"])
+        )
+    with _output():
+        console.print(table)
 
 
 @main.command(context_settings=_NAMES)
@@ -318,7 +409,7 @@ def cp(source: str, destination: str, **options: Any) -> None:
     onnxroot cp models.root:tagger analysis.root:models/tagger
     onnxroot cp models.root:tagger models.root:backup/tagger
     """  # noqa: D301  (click's mark for lines as they are)
-    api.copy(source, destination, **options)
+    api.copy(source, destination, limits=_limits(), **options)
 
 
 @main.command(context_settings=_NAMES)
@@ -337,15 +428,18 @@ def rm(models: tuple[str, ...]) -> None:
 @main.command(context_settings=_NAMES)
 @click.argument("model", metavar="MODEL")
 @click.option("--run", is_flag=True, help="Run it on its samples too, with onnxruntime.")
+@click.option("--tensors", is_flag=True, help="List the tensors: which can be read, which not.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @_plain_errors
-def verify(model: str, *, run: bool, as_json: bool) -> None:
+def verify(model: str, *, run: bool, tensors: bool, as_json: bool) -> None:
     """Check that a stored model is what was written; exit with 1 if it is not.
 
     Given a file that holds several models, checks all of them.
     """
     addresses = _addresses(model)
-    reports = [api.verify(address, run=run) for address in addresses]
+    reports = [
+        api.verify(address, run=run, tensors=tensors, limits=_limits()) for address in addresses
+    ]
     if as_json:
         _print_json(
             [
@@ -356,25 +450,29 @@ def verify(model: str, *, run: bool, as_json: bool) -> None:
                     "copies": report.n_copies,
                     "batches_run": report.n_batches,
                     "problems": list(report.problems),
+                    **({"tensors": list(map(asdict, report.tensors))} if tensors else {}),
                 }
                 for report in reports
             ]
         )
     for report in reports:
         if report.ok and not as_json:
-            click.echo(
+            _say(
                 f"{report.address}: ok, {report.n_tables} tables, {report.n_clusters} clusters, "
                 f"{_that_were_run(report.n_batches)}sha256 {report.sha256}"
             )
             if report.n_copies > 1:
-                click.echo(
+                _say(
                     f"onnxroot: {report.address}: hadd merged {report.n_copies} copies of the "
                     f"model, which agree; to keep one: onnxroot cp --replace {report.address} "
                     f"{report.address}",
                     err=True,
                 )
+        for tensor in report.tensors if not as_json else ():
+            state = "good   " if tensor.ok else "damaged"
+            _say(f"{state} {tensor.name} {tensor.data_type} {list(tensor.shape)}")
         for problem in report.problems:
-            click.echo(f"onnxroot: {problem}", err=True)
+            _say(f"onnxroot: {problem}", err=True)
     if not all(report.ok for report in reports):
         sys.exit(1)
 
@@ -389,4 +487,6 @@ def _addresses(model: str) -> list[str]:
     """Return the models that ``verify`` was asked for."""
     if not os.path.exists(model):  # noqa: PTH110  (an address, not a path)
         return [model]
-    return [f"{model}:{name}" if name else model for name in api.list_models(model)] or [model]
+    return [
+        f"{model}:{name}" if name else model for name in api.list_models(model, limits=_limits())
+    ] or [model]

@@ -16,8 +16,8 @@ import numpy.typing as npt
 from onnxroot._batches import Batch
 from onnxroot._dtypes import ELEMENT_TYPES
 from onnxroot._embed import embed
-from onnxroot._external import relative_path
 from onnxroot._join import Document
+from onnxroot._locations import refuse_twins, relative_path
 from onnxroot._manifest import Manifest
 from onnxroot._spec import ROOT_MESSAGE
 from onnxroot._stored import StoredModel
@@ -142,14 +142,16 @@ class Model:
         """
         target = Path(path)
         files = [] if embed else list(self.manifest.external_files)
-        places = [target.parent / relative_path(f.location, "") for f in files]
+        locations = [relative_path(f.location, "") for f in files]
+        refuse_twins([target.name, *locations])
+        places = [target.parent / location for location in locations]
         for place in [target, *places]:
             if not replace and os.path.lexists(place):
                 raise ModelExistsError(f"{place} exists; choose another name or replace it")
             _refuse_links(target.parent, place)
         with Transaction() as transaction:
             for file, place in zip(files, places, strict=True):
-                place.parent.mkdir(parents=True, exist_ok=True)
+                transaction.make_folder(place.parent)
                 with transaction.create(place, replace=replace).open("wb") as out:
                     self._stored.copy(self._stored.files[file.location], out, file.location)
             with transaction.create(target, replace=replace).open("wb") as out:
@@ -188,7 +190,7 @@ class Model:
     @cached_property
     def tensors(self) -> Tensors:
         """The initializers by name; reading one reads that tensor's pages alone."""
-        return Tensors(self._stored, self._main_graph)
+        return Tensors(self._stored)
 
     @property
     def samples(self) -> tuple[Batch, ...]:
