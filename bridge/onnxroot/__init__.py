@@ -30,6 +30,7 @@ from onnxroot.errors import (
     ModelExistsError,
     ModelNotFoundError,
     OnnxRootError,
+    RemoteError,
     UnsupportedModelError,
 )
 
@@ -41,6 +42,7 @@ __all__ = [
     "ModelExistsError",
     "ModelNotFoundError",
     "OnnxRootError",
+    "RemoteError",
     "UnsupportedModelError",
     "convert",
     "copy",

@@ -5,9 +5,8 @@ Whatever uproot makes of a damaged file, the callers see `FormatError` or `Integ
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any
 
@@ -16,12 +15,11 @@ import numpy.typing as npt
 import uproot
 import xxhash
 
+from onnxroot._address import TIMEOUT_SECONDS
 from onnxroot._manifest import TableInfo
 from onnxroot._page_map import PageMap
-from onnxroot._spec import (
-    FORMAT,
-    MANIFEST,
-)
+from onnxroot._root_source import open_bytes
+from onnxroot._spec import FORMAT, MANIFEST
 from onnxroot.errors import FormatError, IntegrityError, ModelNotFoundError, OnnxRootError
 from onnxroot.tables import Column
 
@@ -59,30 +57,42 @@ _INDEX64 = 0x0F
 class RootFile:
     """A ROOT file open for reading; a context manager."""
 
-    def __init__(self, path: str, *, patches: Sequence[tuple[int, bytes]] = ()) -> None:
+    def __init__(
+        self,
+        path: str,
+        *,
+        patches: Sequence[tuple[int, bytes]] = (),
+        timeout: float = TIMEOUT_SECONDS,
+    ) -> None:
         """Open the file.
 
         Args:
-            path: The file.
+            path: The file, or its URL.
             patches: Positions, and bytes to be seen there instead of the file's.
+            timeout: Seconds to wait for the answer of another machine.
 
         Raises:
             OSError: It can't be opened.
+            RemoteError: The server refuses, or does not answer.
+            MissingDependencyError: A package for such URLs is not installed.
             FormatError: It is not a ROOT file.
         """
         self.path = path
         self.closed = False
         self._directories: dict[str, Any] = {}
         self._names: dict[str, frozenset[str]] = {}
-        self._state = _state_of(path)
-        _check_magic(path)
-        with self.translated(path):
-            self._file = uproot.open(
-                path,
-                handler=_patched(patches) if patches else uproot.source.file.MemmapSource,
-                object_cache=None,
-                array_cache=None,
-            )
+        self._bytes = open_bytes(path, patches, timeout)
+        try:
+            with self.translated(path):
+                self._file = uproot.open(
+                    {path: None},  # as a key it is taken as it is, colons too
+                    handler=self._bytes.handler,
+                    object_cache=None,
+                    array_cache=None,
+                )
+        except BaseException:
+            self._bytes.close()
+            raise
 
     def __enter__(self) -> RootFile:
         """Return the file."""
@@ -101,11 +111,21 @@ class RootFile:
         """Close the file; what was read stays valid, but nothing more can be read."""
         self.closed = True
         self._file.close()
+        self._bytes.close()
+
+    @property
+    def nbytes(self) -> int:
+        """How long the file is."""
+        return self._bytes.nbytes
+
+    def prefetch(self, ranges: Sequence[tuple[int, int]]) -> None:
+        """Fetch parts of a remote file that will be read: see `RemoteFile.prefetch`."""
+        self._bytes.prefetch(ranges)
 
     @property
     def has_changed(self) -> bool:
         """Whether another program has changed the file since it was opened."""
-        return _state_of(self.path) != self._state
+        return self._bytes.has_changed
 
     @property
     def fault(self) -> str:
@@ -221,7 +241,7 @@ class RootFile:
                 ntuple = self._get(directory, key)
                 if isinstance(ntuple, uproot.behaviors.RNTuple.RNTuple):
                     with self.translated(key):
-                        found += PageMap(ntuple).blobs
+                        found += PageMap(ntuple).blobs()
         return found
 
     def manifest(self, directory: str) -> str:
@@ -259,44 +279,6 @@ class RootFile:
             return bool(found and found.keys(recursive=False, filter_classname="ROOT::RNTuple"))
 
 
-def _state_of(path: str) -> tuple[int, int, int] | None:
-    """Return what changes with a file."""
-    with suppress(OSError):
-        status = Path(path).stat()
-        return status.st_ino, status.st_size, status.st_mtime_ns
-    return None
-
-
-def _check_magic(path: str) -> None:
-    with Path(path).open("rb") as file:
-        head = file.read(512)
-    if not head.startswith(b"root"):
-        raise FormatError(f"{path}: not a ROOT file: {_looks_like(head)}")
-
-
-def _looks_like(head: bytes) -> str:
-    if not head:
-        return "it is empty"
-    if head.lstrip()[:1] == b"<":
-        return "it begins like an HTML or XML page; was the download refused?"
-    if head.startswith(b"version https://git-lfs"):
-        return "it is a Git LFS pointer; fetch the file with `git lfs pull`"
-    return f"it begins with {head[:4]!r}, expected b'root'"
-
-
-def _patched(patches: Sequence[tuple[int, bytes]]) -> type:
-    """Return a source of uproot's that sees other bytes in some places of a file."""
-
-    class Patched(uproot.source.file.MemmapSource):  # type: ignore[misc]  # has no types
-        def _open(self) -> None:
-            self._fallback = None
-            self._file = np.memmap(self._file_path, dtype=self._dtype, mode="c")
-            for position, data in patches:
-                self._file[position : position + len(data)] = np.frombuffer(data, np.uint8)
-
-    return Patched
-
-
 class TableReader:
     """One RNTuple of a model.
 
@@ -328,8 +310,8 @@ class TableReader:
         except FormatError as error:
             fault = "" if "hadd" in str(error) else f"; {file.fault}"
             raise FormatError(f"{where}: {error}{fault}") from error
-        self._types, self._columns = pages.types, pages.columns
-        self._clusters, self._n_rows = pages.clusters, pages.n_rows
+        self._pages = pages
+        self._types, self._columns, self._n_rows = pages.types, pages.columns, pages.n_rows
         self.n_copies = self._check_counts()
 
     def _check_counts(self) -> int:
@@ -340,7 +322,7 @@ class TableReader:
         """
         where, n_rows, n_clusters = self.where, self._info.n_rows, len(self._info.digests)
         n_copies = n_rows and self._n_rows // n_rows
-        found = self._n_rows, len(self._clusters)
+        found = self._n_rows, self._pages.n_clusters
         if n_copies and found == (n_copies * n_rows, n_copies * n_clusters):
             return n_copies
         if self._n_rows != n_rows:
@@ -349,7 +331,7 @@ class TableReader:
                 f"{where}: {self._n_rows} rows, the manifest says {n_rows}; {hint}"
             )
         raise IntegrityError(
-            f"{where}: {len(self._clusters)} clusters, the manifest says {n_clusters}; "
+            f"{where}: {self._pages.n_clusters} clusters, the manifest says {n_clusters}; "
             f"{self._file.fault}"
         )
 
@@ -384,6 +366,7 @@ class TableReader:
         digest = xxhash.xxh64()
         columns = {}
         with self._file.translated(self.where):
+            self._prefetch([copy], range(len(self._types)))
             for name, numbers in self._columns.items():
                 arrays = [self._column(i, copy).copy() for i in numbers]
                 for offsets in arrays[:-1]:
@@ -409,6 +392,25 @@ class TableReader:
         for _ in copies:
             pass  # they need only be checked
         return values
+
+    def prefetch(self, clusters: Iterable[int]) -> None:
+        """Begin to fetch the values of some clusters, if the file is a remote one.
+
+        Raises:
+            FormatError: It can't be read.
+            RemoteError: The server refuses, or does not answer.
+        """
+        with self._file.translated(self.where):
+            self._prefetch(clusters, self._columns["values"][-1:])
+
+    def _prefetch(self, clusters: Iterable[int], numbers: Iterable[int]) -> None:
+        clusters = [cluster for cluster in clusters if cluster < self._pages.n_clusters]
+        self._file.prefetch(self._pages.page_lists(clusters))
+        lists = [self._pages.cluster(cluster) for cluster in clusters]
+        pages = [
+            page for columns in lists for i in numbers if i < len(columns) for page in columns[i]
+        ]
+        self._file.prefetch([(page.offset, page.offset + page.num_bytes) for page in pages])
 
     def _values(self, cluster: int, copy: int) -> npt.NDArray[Any]:
         with self._file.translated(self.where):
@@ -455,7 +457,7 @@ class TableReader:
             return encoded
         dtype = np.dtype(_PLAIN[kind])
         pages = [np.zeros(1, dtype)] if kind == _INDEX64 else []
-        columns = self._clusters[cluster]
+        columns = self._pages.cluster(cluster)
         for page in columns[number] if number < len(columns) else ():
             nbytes = page.n_elements * dtype.itemsize
             chunk, _ = self._ntuple.read_locator(page, nbytes)

@@ -8,6 +8,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from onnxroot._address import Address
 from onnxroot._batches import Batch, batches_from
 from onnxroot._chunks import values_per_cluster
 from onnxroot._dtypes import STORAGES
@@ -66,11 +67,14 @@ class StoredModel:
         self._deviation = b""
         self._readers: dict[int, ValueReader] = {}
         self._cursor = (-1, 0, 0)  # payload, value and byte at which encoding goes on
+        self._reads_on = False  # whether all values are read, one after another
 
     @property
     def where(self) -> str:
         """The model's address."""
-        return f"{self.file.path}:{self.directory}"
+        return (
+            str(Address(self.file.path, self.directory)) if self.directory else f"{self.file.path}:"
+        )
 
     def reader(self, name: str) -> TableReader:
         """Open the RNTuple of that name."""
@@ -242,12 +246,16 @@ class StoredModel:
             raise IntegrityError(
                 f"{where}: {document.nbytes} bytes, the manifest says {nbytes}; {self.file.fault}"
             )
-        with Sha256() as digest:
-            for window in document.windows():
-                digest.update(window)
-                if out is not None:
-                    out.write(memoryview(window))
-            found = digest.hexdigest()
+        self._reads_on = True
+        try:
+            with Sha256() as digest:
+                for window in document.windows():
+                    digest.update(window)
+                    if out is not None:
+                        out.write(memoryview(window))
+                found = digest.hexdigest()
+        finally:
+            self._reads_on = False
         if found != sha256:
             raise IntegrityError(
                 f"{where}: the SHA-256 is {found}, the manifest says {sha256}; {self.file.fault}"
@@ -340,7 +348,7 @@ class StoredModel:
                 self.file, self.directory, self.manifest, STORAGES[storage]
             )
         per_cluster = values_per_cluster(STORAGES[storage])
-        return self._readers[storage].read(start, stop, per_cluster)
+        return self._readers[storage].read(start, stop, per_cluster, reads_on=self._reads_on)
 
 
 class _From:

@@ -34,6 +34,8 @@ _PAYLOAD_TYPES: Final[dict[str, np.dtype[Any]]] = {  # FORMAT §5.2
     "tensor": np.dtype("<i8"),
 }
 
+_AT_ONCE: Final = 4  # clusters of a remote file that are fetched at the same time
+
 __all__ = ["ValueReader", "message_table", "payload_table", "tables_in"]
 
 
@@ -137,8 +139,16 @@ class ValueReader:
         self._cluster = -1
         self._values: npt.NDArray[Any] = np.empty(0, storage.dtype)
 
-    def read(self, start: int, stop: int, per_cluster: int) -> npt.NDArray[Any]:
+    def read(
+        self, start: int, stop: int, per_cluster: int, *, reads_on: bool = False
+    ) -> npt.NDArray[Any]:
         """Return values `start` to `stop` of the storage; a view where one cluster has them all.
+
+        Args:
+            start: The first value.
+            stop: The one behind the last.
+            per_cluster: How many values a cluster holds.
+            reads_on: Whether what follows will be read next, and can be fetched already.
 
         Raises:
             FormatError: They can't be read.
@@ -148,8 +158,11 @@ class ValueReader:
         if start == stop:
             return np.empty(0, self.storage.dtype)
         parts = []
-        for cluster in range(start // per_cluster, -(-stop // per_cluster)):
+        last = -(-stop // per_cluster)
+        end = self.reader.n_clusters if reads_on else last
+        for cluster in range(start // per_cluster, last):
             if cluster != self._cluster:
+                self.reader.prefetch(range(cluster, min(cluster + _AT_ONCE, end)))
                 values = self.reader.values(cluster)
                 if values.dtype != self.storage.dtype:
                     raise FormatError(f"{self.reader.where}: holds {values.dtype}")

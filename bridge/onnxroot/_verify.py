@@ -14,7 +14,7 @@ from onnxroot._dtypes import STORAGES
 from onnxroot._rntuple_read import TableReader
 from onnxroot._spec import PAYLOAD, SAMPLES, TENSORS
 from onnxroot._stored import StoredModel
-from onnxroot.errors import IntegrityError, OnnxRootError
+from onnxroot.errors import IntegrityError, OnnxRootError, RemoteError
 from onnxroot.tables import Column
 
 __all__ = ["Report", "verify_stored"]
@@ -88,6 +88,8 @@ def _attempt(check: Callable[[], object]) -> list[str]:
     """Return the message of the error that a check raises, or nothing."""
     try:
         check()
+    except RemoteError:
+        raise  # says nothing of the model
     except OnnxRootError as error:
         return [str(error)]
     return []
@@ -100,6 +102,8 @@ def _check_storage(stored: StoredModel, name: str) -> list[str]:
         reader = stored.reader(name)
         clusters = list(cut(stored.payloads, storage))
         names = stored.tensor_names()
+    except RemoteError:
+        raise
     except OnnxRootError as error:
         return [str(error)]
     if len(clusters) != reader.n_clusters:

@@ -6,7 +6,6 @@ Exit codes: 0 done; 1 the check said no; 2 the input or the usage is wrong.
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Callable
 from dataclasses import fields
@@ -17,6 +16,7 @@ from typing import Any, NoReturn, ParamSpec, TypeVar
 import click
 
 from onnxroot import api
+from onnxroot._address import TIMEOUT_SECONDS, Address, parse_address
 from onnxroot.adapter import Options
 from onnxroot.errors import OnnxRootError
 
@@ -61,6 +61,16 @@ _compression = click.option(
     default="zstd",
     show_default=True,
     help="To .root: of tensors; zstd, lz4, lzma (zstd:9 sets a level) or none.",
+)
+
+
+_timeout = click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=TIMEOUT_SECONDS,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait for a server's answer, or for another writer of the file.",
 )
 
 
@@ -189,6 +199,7 @@ def main(*, debug: bool) -> None:
 )
 @click.option("--meta", multiple=True, metavar="KEY=VALUE", help="To .root: a note of your own.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@_timeout
 @_foreign
 @_plain_errors
 def convert(
@@ -205,6 +216,7 @@ def convert(
     \b
     onnxroot convert tagger.onnx models.root:tagger
     onnxroot convert models.root:tagger tagger.onnx
+    onnxroot convert https://host.example/models.root:tagger tagger.onnx
     onnxroot convert tagger.keras models.root:tagger
     onnxroot convert tagger.pt models.root:tagger --input x:?,16
     """  # noqa: D301  (click's mark for lines as they are)
@@ -220,15 +232,18 @@ def convert(
 @main.command(context_settings=_NAMES)
 @click.argument("file", metavar="FILE")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@_timeout
 @_plain_errors
-def ls(file: str, *, as_json: bool) -> None:
-    """List the models in a ROOT file."""
-    from onnxroot._describe import readable, summarise  # noqa: PLC0415  (uproot takes 0.3 s)
+def ls(file: str, *, as_json: bool, timeout: float) -> None:
+    """List the models in a ROOT file.
 
-    rows = []
-    for name in api.list_models(file):
-        with api.open(f"{file}:{name}" if name else file) as model:
-            rows.append({"name": name, **summarise(model)})
+    \b
+    onnxroot ls models.root
+    onnxroot ls root://host.example//store/models.root
+    """  # noqa: D301  (click's mark for lines as they are)
+    from onnxroot._describe import readable, summarise_all  # noqa: PLC0415  (uproot takes 0.3 s)
+
+    rows = summarise_all(file, timeout)
     if as_json:
         _print_json(rows)
         return
@@ -247,12 +262,13 @@ def ls(file: str, *, as_json: bool) -> None:
 @main.command(context_settings=_NAMES)
 @click.argument("model", metavar="MODEL")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@_timeout
 @_plain_errors
-def show(model: str, *, as_json: bool) -> None:
+def show(model: str, *, as_json: bool, timeout: float) -> None:
     """Show what a model is: inputs, outputs, operators, tensors, where it came from."""
     from onnxroot._describe import describe  # noqa: PLC0415  (uproot takes 0.3 s)
 
-    with api.open(model) as opened:
+    with api.open(model, timeout=timeout) as opened:
         found = describe(opened)
     if as_json:
         _print_json(found)
@@ -310,6 +326,7 @@ def _show(found: dict[str, Any]) -> None:
 @click.argument("destination", metavar="DST")
 @click.option("--replace", is_flag=True, help="Replace the model that is there.")
 @_compression
+@_timeout
 @_plain_errors
 def cp(source: str, destination: str, **options: Any) -> None:
     """Copy a model, within a ROOT file or to another one.
@@ -323,29 +340,32 @@ def cp(source: str, destination: str, **options: Any) -> None:
 
 @main.command(context_settings=_NAMES)
 @click.argument("models", metavar="MODEL...", nargs=-1, required=True)
+@_timeout
 @_plain_errors
-def rm(models: tuple[str, ...]) -> None:
+def rm(models: tuple[str, ...], *, timeout: float) -> None:
     """Remove models from ROOT files; all else in the files stays.
 
     \b
     onnxroot rm analysis.root:models/tagger
     """  # noqa: D301  (click's mark for lines as they are)
     for model in models:
-        api.remove(model)
+        api.remove(model, timeout=timeout)
 
 
 @main.command(context_settings=_NAMES)
 @click.argument("model", metavar="MODEL")
 @click.option("--run", is_flag=True, help="Run it on its samples too, with onnxruntime.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@_timeout
 @_plain_errors
-def verify(model: str, *, run: bool, as_json: bool) -> None:
+def verify(model: str, *, run: bool, as_json: bool, timeout: float) -> None:
     """Check that a stored model is what was written; exit with 1 if it is not.
 
     Given a file that holds several models, checks all of them.
     """
-    addresses = _addresses(model)
-    reports = [api.verify(address, run=run) for address in addresses]
+    reports = [
+        api.verify(address, run=run, timeout=timeout) for address in _addresses(model, timeout)
+    ]
     if as_json:
         _print_json(
             [
@@ -385,8 +405,10 @@ def _that_were_run(n_batches: int) -> str:
     return f"the outputs of {n_batches} sample batches come out again, "
 
 
-def _addresses(model: str) -> list[str]:
+def _addresses(model: str, timeout: float) -> list[str]:
     """Return the models that ``verify`` was asked for."""
-    if not os.path.exists(model):  # noqa: PTH110  (an address, not a path)
+    address = parse_address(model)
+    if address.directory:
         return [model]
-    return [f"{model}:{name}" if name else model for name in api.list_models(model)] or [model]
+    names = api.list_models(address.path, timeout=timeout)
+    return [str(Address(address.path, name)) for name in names] or [model]
