@@ -33,6 +33,7 @@ from onnxroot.errors import (
     RemoteError,
     UnsupportedModelError,
 )
+from onnxroot.many import convert_many
 
 __all__ = [
     "FormatError",
@@ -45,6 +46,7 @@ __all__ = [
     "RemoteError",
     "UnsupportedModelError",
     "convert",
+    "convert_many",
     "copy",
     "include_dir",
     "list_models",

@@ -26,6 +26,7 @@ Range = tuple[int, int]
 
 _PACKAGED: Final = ("http", "https", "root", "s3")  # what the extra `remote` brings
 _HEAD_NBYTES: Final = 1 << 16
+_FORGET_SECONDS: Final = 0.5
 _TOTAL: Final = 10  # times the timeout is what one answer may take if it only trickles in
 
 
@@ -124,6 +125,7 @@ class _Client:
         except (OnnxRootError, MemoryError):
             raise
         except Exception as error:
+            self._forget()
             raise _plain(error, self._url, self._timeout) from error
         except BaseException:
             future.cancel()
@@ -141,6 +143,9 @@ class _Client:
 
     async def _fetch(self, ranges: list[Range]) -> list[bytes]:
         raise NotImplementedError
+
+    def _forget(self) -> None:
+        """Drop what the client keeps of the file."""
 
 
 class _Http(_Client):
@@ -231,6 +236,17 @@ class _Fsspec(_Client):
                 raise answer
         return [bytes(answer) for answer in answers]
 
+    def _forget(self) -> None:
+        """Drop lists, which may be old, and handles, which may be dead and then take their time."""
+
+        def forget() -> None:
+            with suppress(Exception):
+                self._fs.invalidate_cache(self._path)
+
+        thread = threading.Thread(target=forget, daemon=True)
+        thread.start()
+        thread.join(_FORGET_SECONDS)
+
     def _describe(self) -> tuple[int, str]:
         async def info() -> dict[str, Any]:
             is_async = self._fs.async_impl
@@ -238,8 +254,7 @@ class _Fsspec(_Client):
             answer = found(self._path) if found else _in_thread(self._fs.info, self._path)
             return await asyncio.wait_for(answer, self._timeout)
 
-        with suppress(Exception):
-            self._fs.invalidate_cache()
+        self._forget()
         found = self.result(_in_loop(info()))
         if found.get("type") == "directory":
             raise IsADirectoryError(errno.EISDIR, "is a folder; expected a ROOT file", self._url)

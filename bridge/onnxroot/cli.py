@@ -17,8 +17,10 @@ import click
 
 from onnxroot import api
 from onnxroot._address import TIMEOUT_SECONDS, Address, parse_address
+from onnxroot._workers import shown_progress, workers
 from onnxroot.adapter import Options
 from onnxroot.errors import OnnxRootError
+from onnxroot.many import are_many, convert_many
 
 __all__ = ["main"]
 
@@ -189,7 +191,7 @@ def main(*, debug: bool) -> None:
 
 
 @main.command(context_settings=_NAMES)
-@click.argument("source", metavar="SRC")
+@click.argument("sources", metavar="SRC...", nargs=-1, required=True)
 @click.argument("destination", metavar="DST")
 @click.option("--replace", is_flag=True, help="Overwrite the destination if it exists.")
 @click.option("--embed", is_flag=True, help="To .onnx: put external data into the file itself.")
@@ -199,19 +201,29 @@ def main(*, debug: bool) -> None:
 )
 @click.option("--meta", multiple=True, metavar="KEY=VALUE", help="To .root: a note of your own.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@click.option(
+    "--jobs", type=click.IntRange(min=1), default=1, help="Of many models: processes to use."
+)
+@click.option("--dask", metavar="ADDRESS", help="Of many models: a Dask scheduler to use.")
 @_timeout
 @_foreign
 @_plain_errors
 def convert(
-    source: str,
+    sources: tuple[str, ...],
     destination: str,
     *,
     meta: tuple[str, ...],
     as_json: bool,
     foreign: Options,
+    jobs: int,
+    dask: str | None,
     **options: Any,
 ) -> None:
     """Convert a model from ONNX, or from another framework, to ROOT; or back to ONNX.
+
+    Several models, or all in a folder, go into a folder, or into one ROOT file. Where one fails, the
+    others go on, and the exit code is 2. To go on after a break, give the same command again: what
+    is done is skipped.
 
     \b
     onnxroot convert tagger.onnx models.root:tagger
@@ -219,14 +231,35 @@ def convert(
     onnxroot convert https://host.example/models.root:tagger tagger.onnx
     onnxroot convert tagger.keras models.root:tagger
     onnxroot convert tagger.pt models.root:tagger --input x:?,16
+    onnxroot convert a.onnx b.onnx models/ zoo.root
+    onnxroot convert models/ zoo/ --jobs 4
     """  # noqa: D301  (click's mark for lines as they are)
     pairs = [pair.partition("=") for pair in meta]
     if any(not key or not mark for key, mark, _ in pairs):
         raise click.BadParameter("expected KEY=VALUE", param_hint="--meta")
     metadata = {key: value for key, _, value in pairs}
-    api.convert(source, destination, metadata=metadata, options=foreign, **options)
+    options |= {"metadata": metadata, "options": foreign}
+    if not are_many(sources, destination):
+        api.convert(sources[0], destination, **options)
+        if as_json:
+            _print_json({"source": sources[0], "destination": destination})
+        return
+    if options.pop("embed"):
+        raise click.BadParameter("is for one model, to .onnx", param_hint="--embed")
+    with workers(jobs, dask) as executor, shown_progress() as progress:
+        report = convert_many(sources, destination, executor, progress=progress, **options)
     if as_json:
-        _print_json({"source": source, "destination": destination})
+        _print_json(report.to_json())
+    else:
+        counts = report.counts
+        click.echo(
+            f"{counts['converted']} converted, {counts['skipped']} there already, "
+            f"{counts['failed']} failed"
+        )
+    for outcome in report.failed:
+        click.echo(f"onnxroot: {outcome.error}", err=True)
+    if not report.ok:
+        sys.exit(2)
 
 
 @main.command(context_settings=_NAMES)
