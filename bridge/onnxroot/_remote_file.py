@@ -104,6 +104,7 @@ class RemoteFile:
         while self._pending:
             self._pending.popitem()[1].cancel()
         self._pieces.clear()
+        self._transport.close()
 
     def _fetch(self, ranges: Sequence[Range]) -> list[bytes]:
         return self._transport.result(self._transport.start(ranges))

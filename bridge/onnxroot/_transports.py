@@ -56,6 +56,10 @@ class Transport(Protocol):
         """Ask whether the file is another one than when it was opened."""
         ...
 
+    def close(self) -> None:
+        """Let go of the file, as far as that can be done at once."""
+        ...
+
 
 def connect(url: str, timeout: float) -> Transport:
     """Find out how to fetch a file, and how long it is.
@@ -146,6 +150,9 @@ class _Client:
 
     def _forget(self) -> None:
         """Drop what the client keeps of the file."""
+
+    def close(self) -> None:
+        self._forget()
 
 
 class _Http(_Client):

@@ -221,9 +221,9 @@ def convert(
 ) -> None:
     """Convert a model from ONNX, or from another framework, to ROOT; or back to ONNX.
 
-    Several models, or all in a folder, go into a folder, or into one ROOT file. Where one fails, the
-    others go on, and the exit code is 2. To go on after a break, give the same command again: what
-    is done is skipped.
+    Several models, or all in a folder, go into a folder, or into one ROOT file. Where one fails,
+    the others go on, and the exit code is 2. To go on after a break, give the same command again:
+    what is done is skipped.
 
     \b
     onnxroot convert tagger.onnx models.root:tagger
@@ -246,8 +246,12 @@ def convert(
         return
     if options.pop("embed"):
         raise click.BadParameter("is for one model, to .onnx", param_hint="--embed")
-    with workers(jobs, dask) as executor, shown_progress() as progress:
-        report = convert_many(sources, destination, executor, progress=progress, **options)
+    try:
+        with workers(jobs, dask) as executor, shown_progress() as progress:
+            report = convert_many(sources, destination, executor, progress=progress, **options)
+    except KeyboardInterrupt:
+        click.echo("onnxroot: interrupted; give the same command again to go on", err=True)
+        sys.exit(130)
     if as_json:
         _print_json(report.to_json())
     else:

@@ -148,8 +148,8 @@ def are_many(sources: Sequence[str], destination: str) -> bool:
     return (
         len(sources) > 1
         or destination.endswith(("/", os.sep))
-        or os.path.isdir(destination)
-        or any(os.path.isdir(path) and not find_adapter(Path(path)) for path in sources)
+        or Path(destination).is_dir()
+        or any(Path(path).is_dir() and not find_adapter(Path(path)) for path in sources)
     )
 
 
