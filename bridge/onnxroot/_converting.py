@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from onnxroot import api
-from onnxroot._address import Address
+from onnxroot._address import Address, is_remote
 from onnxroot._external import map_file, relative_path
 from onnxroot._manifest import Manifest
 from onnxroot._naming import Task
@@ -131,7 +131,13 @@ def _is_done(task: Task, recipe: Recipe) -> bool:
 
     A manifest is there only if the model was read back and compared before, so it is all that
     needs to be read here.
+
+    Raises:
+        UnsupportedModelError: The source is on another machine.
+        OSError: It can't be read.
     """
+    if is_remote(task.source):
+        raise UnsupportedModelError(f"{task.source}: is on another machine; download it first")
     try:
         manifest = _manifest_at(task.address)
     except OnnxRootError:
@@ -158,7 +164,9 @@ def _convert(task: Task, recipe: Recipe) -> str:
     source, address = Path(task.source), task.part or task.address
     place = Path(address.path)
     if _is_root(source):
-        raise UnsupportedModelError("is a ROOT file already; copy its models with onnxroot cp")
+        raise UnsupportedModelError(
+            f"{source}: is a ROOT file already; copy its models with onnxroot cp"
+        )
     check_source(source)
     if task.part:
         _refuse_existing(task.address, recipe)

@@ -33,22 +33,22 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """A source, and its name: the last so many parts of its path, with or without the ending."""
+    """A source, and its name: the last so many parts of its path, with or without the ending.
+
+    Where names of one folder are the same then, since not all letters can be in one, a number
+    tells them apart.
+    """
 
     path: Path
     n_parts: int
     with_ending: bool = False
+    number: int = 1
 
     @property
     def name(self) -> tuple[str, ...]:
         last = self.path.name if self.with_ending else self.path.stem
-        parts = (*self.path.parts[1:-1], last)[-self.n_parts :]
-        return tuple(map(usable_name, parts))
-
-    @property
-    def key(self) -> tuple[str, ...]:
-        """The name, as file systems compare that do not know upper case."""
-        return tuple(part.casefold() for part in self.name)
+        parts = tuple(map(usable_name, (*self.path.parts[1:-1], last)[-self.n_parts :]))
+        return parts if self.number == 1 else (*parts[:-1], f"{parts[-1]}_{self.number}")
 
 
 def is_file_of_models(destination: Address) -> bool:
@@ -72,27 +72,31 @@ def plan(sources: Iterable[str | os.PathLike[str]], destination: Address) -> lis
         OSError: A folder can't be read.
     """
     found: dict[Path, _Found] = {}
-    remote = []
+    order: dict[str, None] = {}
     for given in sources:
         source = os.fspath(given)
-        if is_remote(source):
-            remote.append(source)
-            continue
-        for item in _models_in(Path(os.path.abspath(source)), source):  # noqa: PTH100  (keeps links)
+        items = [] if is_remote(source) else list(_models_in(_absolute(source), source))
+        for item in items:
             found.setdefault(item.path, item)
+        order |= dict.fromkeys([str(item.path) for item in items] or [source])
     named = _distinct(list(found.values()))
     if is_file_of_models(destination):
         named = _side_by_side(named)
         top = (destination.directory,) if destination.directory else ()
-        path = os.path.abspath(destination.path)  # noqa: PTH100
+        path = str(_absolute(destination.path))
         addresses = [Address(path, "/".join((*top, *item.name))) for item in named]
     else:
-        folder = Path(os.path.abspath(destination.path))  # noqa: PTH100
+        folder = _absolute(destination.path)
         addresses = [
             Address(f"{folder.joinpath(*item.name)}.root", item.name[-1]) for item in named
         ]
-    tasks = [Task(str(item.path), address) for item, address in zip(named, addresses, strict=True)]
-    return tasks + [Task(url, destination) for url in remote]  # which say why they can't
+    places = dict(zip((str(item.path) for item in named), addresses, strict=True))
+    return [Task(source, places.get(source, destination)) for source in order]
+
+
+def _absolute(path: str) -> Path:
+    """Return a path that holds for workers too; links in it stay."""
+    return Path(os.path.abspath(path))  # noqa: PTH100  (Path's own keeps "..")
 
 
 def _models_in(path: Path, given: str) -> Iterator[_Found]:
@@ -117,16 +121,19 @@ def _models_in(path: Path, given: str) -> Iterator[_Found]:
 
 def _distinct(found: list[_Found]) -> list[_Found]:
     """Lengthen names until no two are the same."""
-    beside = Counter((item.path.parent, item.path.stem.casefold()) for item in found)
-    found = [
-        replace(item, with_ending=beside[item.path.parent, item.path.stem.casefold()] > 1)
-        for item in found
-    ]
+    beside = Counter((item.path.parent, item.path.stem) for item in found)
+    taken: Counter[tuple[Path, str]] = Counter()
+    for n, item in enumerate(found):
+        ending = beside[item.path.parent, item.path.stem] > 1
+        found[n] = replace(item, with_ending=ending)
+        key = item.path.parent, found[n].name[-1]
+        taken[key] += 1
+        found[n] = replace(found[n], number=taken[key])
     while True:
-        counts = Counter(item.key for item in found)
+        counts = Counter(item.name for item in found)
         longer = [
             replace(item, n_parts=item.n_parts + 1)
-            if counts[item.key] > 1 and item.n_parts < len(item.path.parts) - 1
+            if counts[item.name] > 1 and item.n_parts < len(item.path.parts) - 1
             else item
             for item in found
         ]
@@ -137,5 +144,5 @@ def _distinct(found: list[_Found]) -> list[_Found]:
 
 def _side_by_side(found: list[_Found]) -> list[_Found]:
     """Give names their endings where another model would lie within the model's directory."""
-    above = {item.key[:n] for item in found for n in range(1, len(item.key))}
-    return [replace(item, with_ending=item.with_ending or item.key in above) for item in found]
+    above = {item.name[:n] for item in found for n in range(1, len(item.name))}
+    return [replace(item, with_ending=item.with_ending or item.name in above) for item in found]

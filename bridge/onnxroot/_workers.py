@@ -59,7 +59,7 @@ def _dask(address: str) -> Iterator[Executor]:
 
 
 class Pool(ProcessPoolExecutor):
-    """Processes that a Ctrl-C ends at once, each behind a model or before it, never within."""
+    """Processes that a Ctrl-C stops at once; what they are at is undone."""
 
     def __init__(self, n_processes: int) -> None:
         """Start no process yet.
@@ -68,13 +68,17 @@ class Pool(ProcessPoolExecutor):
             n_processes: How many there will be.
         """
         context = multiprocessing.get_context("spawn")  # forks of programs with threads may hang
-        super().__init__(n_processes, context, initializer=_end_on_interrupt)
+        super().__init__(n_processes, context, initializer=_get_ready)
 
     def submit(  # type: ignore[override]  # with less freedom
         self, function: Callable[..., Any], /, *arguments: Any
     ) -> Future[Any]:
-        """Call a function in one of the processes."""
-        return super().submit(_call, function, arguments)
+        """Call a function in one of the processes.
+
+        This may start one: until that is ready for a Ctrl-C, it must wait.
+        """
+        with _held_interrupts():
+            return super().submit(_call, function, arguments)
 
     def __exit__(self, kind: object, error: object, traceback: object) -> bool | None:
         """Wait for the processes; behind an error, only for what they are at."""
@@ -82,20 +86,47 @@ class Pool(ProcessPoolExecutor):
         return None
 
 
-def _end_on_interrupt() -> None:
-    """Let a Ctrl-C end a process that is waiting, without a word."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+@contextmanager
+def _held_interrupts() -> Iterator[None]:
+    """Let a Ctrl-C wait, in this thread and in processes that are started in it."""
+    if sys.platform == "win32":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _get_ready() -> None:
+    """Begin as a process of a pool."""
+    signal.signal(signal.SIGINT, _stop)
+    if sys.platform != "win32":
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
+def _stop(*_: object) -> None:
+    """Note that there was a Ctrl-C: a process that ignores it has stopped."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _break_off(*_: object) -> None:
+    """Note it, and break off what is going on."""
+    _stop()
+    raise KeyboardInterrupt
 
 
 def _call(function: Callable[..., Any], arguments: Iterable[Any]) -> Any:
-    """Call a function; on Ctrl-C let it clean up, and end the process."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Call a function, unless there was a Ctrl-C; if there is one, let it clean up."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        raise KeyboardInterrupt
+    signal.signal(signal.SIGINT, _break_off)
     try:
         return function(*arguments)
-    except KeyboardInterrupt:
-        os._exit(130)
     finally:
-        _end_on_interrupt()
+        if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+            signal.signal(signal.SIGINT, _stop)
 
 
 @contextmanager
