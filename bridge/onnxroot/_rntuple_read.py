@@ -189,16 +189,20 @@ class RootFile:
         return self._directories[directory]
 
     def _keys(self, directory: str) -> frozenset[str]:
-        """Return the names in a directory; none if there is no such directory."""
+        """Return the names in a directory, read once; none if there is no such directory."""
         found = self._open_directory(directory)
-        with self.translated(self.path):
-            return frozenset(found.keys(recursive=False, cycle=False) if found else ())
+        if found is None:  # as a truth value uproot counts all that is below it
+            return frozenset()
+        if directory not in self._names:
+            with self.translated(self.path):
+                self._names[directory] = frozenset(found.keys(recursive=False, cycle=False))
+        return self._names[directory]
 
     def _get(self, directory: str, name: str) -> Any:
         """Return an object of a directory, or None."""
         head, _, tail = f"{directory}/{name}".strip("/").rpartition("/")
         found = self._open_directory(head)
-        if found is None or tail not in self._names.setdefault(head, self._keys(head)):
+        if found is None or tail not in self._keys(head):
             return None
         with self.translated(f"{self.path}:{head}/{tail}"):
             return found[tail]
@@ -221,14 +225,14 @@ class RootFile:
         """Return the names in a directory, once for each cycle."""
         found = self._open_directory(directory)
         with self.translated(self.path):
-            keys = found.keys(recursive=False, cycle=True) if found else []
+            keys = [] if found is None else found.keys(recursive=False, cycle=True)
         return [key.rpartition(";")[0] for key in keys]
 
     def keys_below(self, directory: str) -> list[str]:
         """Return the names of all objects and directories below a directory."""
         found = self._open_directory(directory)
         with self.translated(self.path):
-            return list(found.keys(recursive=True, cycle=False) if found else ())
+            return [] if found is None else list(found.keys(recursive=True, cycle=False))
 
     def blobs(self, directory: str) -> list[tuple[int, int]]:
         """Return position and length of all that the RNTuples below a directory consist of.
@@ -276,7 +280,9 @@ class RootFile:
         """Return whether there is any RNTuple in a directory."""
         found = self._open_directory(directory)
         with self.translated(self.path):
-            return bool(found and found.keys(recursive=False, filter_classname="ROOT::RNTuple"))
+            return found is not None and bool(
+                found.keys(recursive=False, filter_classname="ROOT::RNTuple")
+            )
 
 
 class TableReader:
