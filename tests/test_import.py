@@ -14,8 +14,19 @@ HEAVY = (
 
 PUBLIC = {
     *("FormatError", "IntegrityError", "LockedError", "MissingDependencyError"),
-    *("Limits", "ModelExistsError", "ModelNotFoundError", "OnnxRootError", "UnsupportedModelError"),
-    *("convert", "copy", "include_dir", "list_models", "open", "remove", "verify", "write"),
+    *("Limits", "ModelExistsError", "ModelNotFoundError", "OnnxRootError", "RemoteError"),
+    *(
+        "UnsupportedModelError",
+        "convert",
+        "convert_many",
+        "copy",
+        "include_dir",
+        "list_models",
+        "open",
+        "remove",
+        "verify",
+        "write",
+    ),
 }
 
 

@@ -31,8 +31,10 @@ from onnxroot.errors import (
     ModelExistsError,
     ModelNotFoundError,
     OnnxRootError,
+    RemoteError,
     UnsupportedModelError,
 )
+from onnxroot.many import convert_many
 
 __all__ = [
     "FormatError",
@@ -43,8 +45,10 @@ __all__ = [
     "ModelExistsError",
     "ModelNotFoundError",
     "OnnxRootError",
+    "RemoteError",
     "UnsupportedModelError",
     "convert",
+    "convert_many",
     "copy",
     "include_dir",
     "list_models",

@@ -14,7 +14,15 @@ import numpy.typing as npt
 import uproot
 import xxhash
 
-__all__ = ["COMPRESSIONS", "METADATA", "Compression", "Piece", "nbytes_of", "parse_compression"]
+__all__ = [
+    "COMPRESSIONS",
+    "METADATA",
+    "Compression",
+    "Piece",
+    "decompress",
+    "nbytes_of",
+    "parse_compression",
+]
 
 U8 = npt.NDArray[np.uint8]
 Piece = bytes | memoryview
@@ -70,6 +78,22 @@ class Compression:
         checksum = xxhash.xxh64_digest(content) if self.head == _LZ4 else b""
         sizes = (len(content) + len(checksum), len(data))
         return [self.head + b"".join(n.to_bytes(3, "little") for n in sizes) + checksum, content]
+
+
+def decompress(chunk: Any, position: int, stored: int, nbytes: int) -> Any:
+    """Return what blocks unpack to.
+
+    Args:
+        chunk: Uproot's piece of a file.
+        position: Where they begin in the file.
+        stored: How many bytes they have.
+        nbytes: What they unpack to.
+
+    Returns:
+        Uproot's piece without a file.
+    """
+    cursor = uproot.source.cursor.Cursor(position)
+    return uproot.compression.decompress(chunk, cursor, {}, stored, nbytes)
 
 
 def nbytes_of(pieces: Iterable[Piece]) -> int:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from onnxroot._limits import Limits
+from onnxroot._rntuple_read import RootFile
+from onnxroot._stored import StoredModel
 from onnxroot.model import Model
 
-__all__ = ["describe", "readable", "summarise"]
+__all__ = ["describe", "readable", "summarise", "summarise_all"]
 
 
 def summarise(model: Model) -> dict[str, Any]:
@@ -25,6 +27,26 @@ def summarise(model: Model) -> dict[str, Any]:
         "opset": model.opset_imports.get("") or model.opset_imports.get("ai.onnx"),
         "producer": model.producer,
     }
+
+
+def summarise_all(path: str, timeout: float, limits: Limits) -> list[dict[str, Any]]:
+    """Return one line's worth of each model in a ROOT file, sorted by name: JSON types only.
+
+    Args:
+        path: The file, or its URL.
+        timeout: Seconds to wait for an answer of another machine.
+        limits: How much the file may ask for.
+
+    Raises:
+        FormatError: It is not a ROOT file, or a damaged one.
+        RemoteError: The other machine refuses, or does not answer.
+        OSError: It can't be opened.
+    """
+    with RootFile(path, timeout=timeout, limits=limits) as file:
+        return [
+            {"name": name, **summarise(Model(StoredModel(file, name)))}
+            for name in file.directories()
+        ]
 
 
 def describe(model: Model) -> dict[str, Any]:
@@ -43,7 +65,7 @@ def describe(model: Model) -> dict[str, Any]:
     return {
         **summarise(model),
         "sha256": manifest.sha256,
-        "file_nbytes": Path(model.path).stat().st_size,
+        "file_nbytes": model.file_nbytes,
         "ir_version": model.ir_version,
         "opset_imports": model.opset_imports,
         "inputs": [str(value) for value in model.inputs],

@@ -18,7 +18,16 @@ import xxhash
 
 from onnxroot.errors import FormatError
 
-__all__ = ["Column", "Field", "Header", "Page", "parse_footer", "parse_header", "parse_page_list"]
+__all__ = [
+    "ClusterGroup",
+    "Column",
+    "Field",
+    "Header",
+    "Page",
+    "parse_footer",
+    "parse_header",
+    "parse_page_list",
+]
 
 T = TypeVar("T")
 
@@ -57,6 +66,16 @@ class Page(NamedTuple):
     def nbytes(self) -> int:
         """Length with the checksum."""
         return self.num_bytes + 8 * self.has_checksum
+
+
+class ClusterGroup(NamedTuple):
+    """A cluster group: what it has, and where its page list is; `length` is uncompressed."""
+
+    n_entries: int
+    n_clusters: int
+    offset: int
+    nbytes: int
+    length: int
 
 
 @dataclass(slots=True)
@@ -147,17 +166,17 @@ def parse_header(data: bytes) -> Header:
     return _guarded(_header, _Reader, data, _HEADER)
 
 
-def parse_footer(data: bytes, header: Header) -> list[tuple[int, int, int]]:
+def parse_footer(data: bytes, header: Header) -> list[ClusterGroup]:
     """Parse a footer envelope; fields and columns that it adds go to the header.
 
     Returns:
-        Offset, length in the file and uncompressed length of the page list of each cluster group.
+        The cluster groups.
 
     Raises:
         FormatError: It is damaged.
     """
 
-    def footer(reader: _Reader) -> list[tuple[int, int, int]]:
+    def footer(reader: _Reader) -> list[ClusterGroup]:
         reader.flags()
         reader.unpack("<Q")
         extension = reader.record(_schema)
@@ -223,10 +242,10 @@ def _column(reader: _Reader) -> Column:
     return Column(kind, field)
 
 
-def _cluster_group(reader: _Reader) -> tuple[int, int, int]:
-    _, _, _, length = reader.unpack("<QQIQ")
+def _cluster_group(reader: _Reader) -> ClusterGroup:
+    _, n_entries, n_clusters, length = reader.unpack("<QQIQ")
     offset, nbytes = reader.locator()
-    return offset, nbytes, length
+    return ClusterGroup(n_entries, n_clusters, offset, nbytes, length)
 
 
 def _pages(reader: _Reader) -> list[Page]:

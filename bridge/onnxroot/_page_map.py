@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import struct
+from bisect import bisect_right
+from collections.abc import Iterable
+from itertools import accumulate
 from typing import Any
 
 import xxhash
 
 from onnxroot._blocks import check_blocks
+from onnxroot._compress import decompress
 from onnxroot._envelopes import Header, Page, parse_footer, parse_header, parse_page_list
 from onnxroot._limits import Limits
 from onnxroot.errors import FormatError
@@ -25,16 +29,17 @@ _ANCHOR_MEMBERS = (
 class PageMap:
     """Where an RNTuple has what, from the envelopes that its anchor points to.
 
+    Lists of pages are read when they are asked for: they lie all over the file.
+
     Attributes:
         types: Code of each column's type.
         columns: By field, the numbers of its columns.
-        clusters: For each cluster and column, the pages.
         n_rows: Number of entries.
-        blobs: Position and length of every envelope and page in the file.
+        n_clusters: Number of clusters.
     """
 
     def __init__(self, ntuple: Any, limits: Limits) -> None:
-        """Read the envelopes.
+        """Read the header and the footer.
 
         Args:
             ntuple: Uproot's RNTuple.
@@ -45,7 +50,6 @@ class PageMap:
         """
         self._ntuple = ntuple
         self._limits = limits
-        self.blobs: list[tuple[int, int]] = []
         member = ntuple.member
         anchor = _ANCHOR.pack(*map(member, _ANCHOR_MEMBERS))
         if xxhash.xxh3_64_intdigest(anchor) != ntuple._anchor_checksum:  # noqa: SLF001
@@ -58,24 +62,64 @@ class PageMap:
         header = parse_header(
             self._envelope(member("fSeekHeader"), member("fNBytesHeader"), member("fLenHeader"))
         )
-        groups = parse_footer(
+        self._groups = parse_footer(
             self._envelope(member("fSeekFooter"), member("fNBytesFooter"), member("fLenFooter")),
             header,
         )
         self.types = [column.type for column in header.columns]
         self.columns = _physical_columns(header)
-        self.clusters: list[list[list[Page]]] = []
-        self.n_rows = 0
-        for group in groups:
-            entries, clusters = parse_page_list(self._envelope(*group))
-            self.n_rows += sum(entries)
-            self.clusters += clusters
-        pages = (page for cluster in self.clusters for column in cluster for page in column)
-        self.blobs += [(page.offset, page.nbytes) for page in pages]
+        self.n_rows = sum(group.n_entries for group in self._groups)
+        self._first = list(accumulate((group.n_clusters for group in self._groups), initial=0))
+        self.n_clusters = self._first[-1]
+        self._lists: dict[int, list[list[list[Page]]]] = {}
+
+    def cluster(self, number: int) -> list[list[Page]]:
+        """Return the pages of each column of a cluster.
+
+        Raises:
+            FormatError: The list of them is damaged, or another than the footer says.
+        """
+        group = bisect_right(self._first, number) - 1
+        return self._pages_of(group)[number - self._first[group]]
+
+    def _pages_of(self, number: int) -> list[list[list[Page]]]:
+        if number not in self._lists:
+            group = self._groups[number]
+            entries, clusters = parse_page_list(self._envelope(*group[2:]))
+            if (sum(entries), len(entries), len(clusters)) != (*group[:2], group.n_clusters):
+                raise FormatError(
+                    f"a list of pages has {len(clusters)} clusters with {sum(entries)} entries, "
+                    f"its footer says {group.n_clusters} with {group.n_entries}"
+                )
+            self._lists[number] = clusters
+        return self._lists[number]
+
+    def page_lists(self, clusters: Iterable[int]) -> list[tuple[int, int]]:
+        """Return where the lists of these clusters' pages begin and end in the file."""
+        found = {bisect_right(self._first, cluster) - 1 for cluster in clusters}
+        groups = [self._groups[number] for number in found - self._lists.keys()]
+        return [(group.offset, group.offset + group.nbytes) for group in groups]
+
+    def blobs(self) -> list[tuple[int, int]]:
+        """Return position and length of every envelope and page in the file.
+
+        Raises:
+            FormatError: A list of pages is damaged.
+        """
+        member = self._ntuple.member
+        ends = [(member(f"fSeek{name}"), member(f"fNBytes{name}")) for name in ("Header", "Footer")]
+        lists = [(group.offset, group.nbytes) for group in self._groups]
+        pages = (
+            page
+            for number in range(len(self._groups))
+            for cluster in self._pages_of(number)
+            for column in cluster
+            for page in column
+        )
+        return [*ends, *lists, *((page.offset, page.nbytes) for page in pages)]
 
     def _envelope(self, offset: int, nbytes: int, length: int) -> bytes:
         """Read a piece of the file, and decompress it if it has another length than it should."""
-        self.blobs.append((offset, nbytes))
         self._limits.check_table("its description", nbytes, length)
         return bytes(read_piece(self._ntuple, Page(0, offset, nbytes), length))
 
@@ -91,10 +135,10 @@ def read_piece(ntuple: Any, page: Page, length: int) -> memoryview:
     Raises:
         FormatError: It has another length.
     """
+    chunk = ntuple.file.source.chunk(page.offset, page.offset + page.num_bytes)
     if page.num_bytes < length:
-        chunk = ntuple.file.source.chunk(page.offset, page.offset + page.num_bytes)
         check_blocks(memoryview(chunk.raw_data).cast("B"), length)
-    chunk, _ = ntuple.read_locator(page, length)
+        chunk = decompress(chunk, page.offset, page.num_bytes, length)
     data = memoryview(chunk.raw_data).cast("B")
     if len(data) != length:
         raise FormatError(f"a piece has {len(data)} bytes, expected {length}")

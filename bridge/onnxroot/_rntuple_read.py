@@ -5,10 +5,9 @@ Whatever uproot makes of a damaged file, the callers see `FormatError` or `Integ
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -17,13 +16,14 @@ import numpy.typing as npt
 import uproot
 import xxhash
 
+from onnxroot._address import TIMEOUT_SECONDS
 from onnxroot._blocks import check_blocks
 from onnxroot._encodings import CHAR, ENCODINGS, decode
-from onnxroot._file_bytes import FileBytes
 from onnxroot._limits import DEFAULT_LIMITS, Limits
 from onnxroot._manifest import TableInfo
 from onnxroot._overlap import new_pool
 from onnxroot._page_map import PageMap, read_piece
+from onnxroot._root_source import open_bytes
 from onnxroot._spec import (
     CHUNK_NBYTES,
     FORMAT,
@@ -56,17 +56,21 @@ class RootFile:
         path: str,
         *,
         patches: Sequence[tuple[int, bytes]] = (),
+        timeout: float = TIMEOUT_SECONDS,
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         """Open the file.
 
         Args:
-            path: The file.
+            path: The file, or its URL.
             patches: Positions, and bytes to be seen there instead of the file's.
+            timeout: Seconds to wait for the answer of another machine.
             limits: How much it may ask for.
 
         Raises:
             OSError: It can't be opened.
+            RemoteError: The server refuses, or does not answer.
+            MissingDependencyError: A package for such URLs is not installed.
             FormatError: It is not a ROOT file.
         """
         self.path = path
@@ -75,18 +79,22 @@ class RootFile:
         self._pool: ThreadPoolExecutor | None = None
         self._directories: dict[str, Any] = {}
         self._names: dict[str, frozenset[str]] = {}
-        self._state = _state_of(path)
-        _check_magic(path)
-        with self.translated(path):
-            self._file = uproot.open(
-                path,
-                handler=_source(patches),
-                object_cache=None,
-                array_cache=None,
-            )
-            # Uproot makes Python code of the streamer infos in a file, and runs it, for classes
-            # that it does not know, and for known ones that can't be read: so it gets to see none.
-            self._file.file._streamers = {}  # noqa: SLF001  (no public way)
+        self._bytes = open_bytes(path, patches, timeout)
+        try:
+            with self.translated(path):
+                self._file = uproot.open(
+                    {path: None},  # as a key it is taken as it is, colons too
+                    handler=self._bytes.handler,
+                    object_cache=None,
+                    array_cache=None,
+                )
+                # Uproot makes Python code of the streamer infos in a file, and runs it, for
+                # classes that it does not know, and for known ones that can't be read: so it gets
+                # to see none.
+                self._file.file._streamers = {}  # noqa: SLF001  (no public way)
+        except BaseException:
+            self._bytes.close()
+            raise
 
     def __enter__(self) -> RootFile:
         """Return the file."""
@@ -107,6 +115,16 @@ class RootFile:
         if self._pool:
             self._pool.shutdown(cancel_futures=True)  # the threads read what is about to go
         self._file.close()
+        self._bytes.close()
+
+    @property
+    def nbytes(self) -> int:
+        """How long the file is."""
+        return self._bytes.nbytes
+
+    def prefetch(self, ranges: Sequence[tuple[int, int]]) -> None:
+        """Fetch parts of a remote file that will be read: see `RemoteFile.prefetch`."""
+        self._bytes.prefetch(ranges)
 
     def pool(self) -> ThreadPoolExecutor:
         """Return threads to read with; what they do ends with the file."""
@@ -116,7 +134,7 @@ class RootFile:
     @property
     def has_changed(self) -> bool:
         """Whether another program has changed the file since it was opened."""
-        return _state_of(self.path) != self._state
+        return self._bytes.has_changed
 
     @property
     def fault(self) -> str:
@@ -207,16 +225,20 @@ class RootFile:
         return self._directories[directory]
 
     def _keys(self, directory: str) -> frozenset[str]:
-        """Return the names in a directory; none if there is no such directory."""
+        """Return the names in a directory, read once; none if there is no such directory."""
         found = self._open_directory(directory)
-        with self.translated(self.path):
-            return frozenset(found.keys(recursive=False, cycle=False) if found is not None else ())
+        if found is None:  # as a truth value uproot counts all that is below it
+            return frozenset()
+        if directory not in self._names:
+            with self.translated(self.path):
+                self._names[directory] = frozenset(found.keys(recursive=False, cycle=False))
+        return self._names[directory]
 
     def _get(self, directory: str, name: str) -> Any:
         """Return an object of a directory, or None; of other classes than ours, the class alone."""
         head, _, tail = f"{directory}/{name}".strip("/").rpartition("/")
         found = self._open_directory(head)
-        if found is None or tail not in self._names.setdefault(head, self._keys(head)):
+        if found is None or tail not in self._keys(head):
             return None
         if not _is_plain(tail):
             return "no part of a model"
@@ -240,11 +262,6 @@ class RootFile:
             chunk = self._file.file.chunk(start, start + stored)
             check_blocks(memoryview(chunk.raw_data).cast("B"), nbytes)
 
-    @property
-    def nbytes(self) -> int:
-        """Length of the file, as it was when it was opened."""
-        return self._state[1] if self._state else 0
-
     def not_a_directory(self, directory: str) -> str:
         """Return the first part of a path that is something else than a directory, or ""."""
         parts = directory.split("/")
@@ -263,7 +280,7 @@ class RootFile:
         """Return the names in a directory, once for each cycle."""
         found = self._open_directory(directory)
         with self.translated(self.path):
-            keys = found.keys(recursive=False, cycle=True) if found is not None else []
+            keys = [] if found is None else found.keys(recursive=False, cycle=True)
         return [key.rpartition(";")[0] for key in keys]
 
     def keys_below(self, directory: str) -> list[str]:
@@ -286,7 +303,7 @@ class RootFile:
                 ntuple = self._get(directory, key)
                 if isinstance(ntuple, uproot.behaviors.RNTuple.RNTuple):
                     with self.translated(key):
-                        found += PageMap(ntuple, self.limits).blobs
+                        found += PageMap(ntuple, self.limits).blobs()
         return found
 
     def manifest(self, directory: str) -> str:
@@ -322,62 +339,14 @@ class RootFile:
         found = self._open_directory(directory)
         with self.translated(self.path):
             names = self._keys(directory)
-            return any(found.key(name).fClassName == "ROOT::RNTuple" for name in names)
+            return found is not None and any(
+                found.key(name).fClassName == "ROOT::RNTuple" for name in names
+            )
 
 
 def _is_plain(name: str) -> bool:
     """Return whether uproot looks for a key of that name, and not for a path or a cycle."""
     return "/" not in name and ";" not in name
-
-
-def _state_of(path: str) -> tuple[int, int, int] | None:
-    """Return what changes with a file."""
-    with suppress(OSError):
-        status = Path(path).stat()
-        return status.st_ino, status.st_size, status.st_mtime_ns
-    return None
-
-
-def _check_magic(path: str) -> None:
-    with Path(path).open("rb") as file:
-        head = file.read(512)
-    if not head.startswith(b"root"):
-        raise FormatError(f"{path}: not a ROOT file: {_looks_like(head)}")
-
-
-def _looks_like(head: bytes) -> str:
-    if not head:
-        return "it is empty"
-    if head.lstrip()[:1] == b"<":
-        return "it begins like an HTML or XML page; was the download refused?"
-    if head.startswith(b"version https://git-lfs"):
-        return "it is a Git LFS pointer; fetch the file with `git lfs pull`"
-    return f"it begins with {head[:4]!r}, expected b'root'"
-
-
-def _source(patches: Sequence[tuple[int, bytes]]) -> type:
-    """Return a source of uproot's that reads a file, and may see other bytes in some places."""
-
-    class Source(uproot.source.file.MemmapSource):  # type: ignore[misc]  # has no types
-        def _open(self) -> None:
-            self._fallback = None
-            self._file = FileBytes(self._file_path, patches)
-
-        @property
-        def closed(self) -> bool:
-            return self._file.closed
-
-        def __enter__(self) -> Source:
-            return self
-
-        def __exit__(self, *_: object) -> None:
-            self._file.close()
-
-        @property
-        def num_bytes(self) -> int:
-            return self._file.nbytes
-
-    return Source
 
 
 def _is_storage(where: str) -> bool:
@@ -422,8 +391,8 @@ class TableReader:
         except FormatError as error:
             fault = "" if "hadd" in str(error) else f"; {file.fault}"
             raise FormatError(f"{where}: {error}{fault}") from error
-        self._types, self._columns = pages.types, pages.columns
-        self._clusters, self._n_rows = pages.clusters, pages.n_rows
+        self._pages = pages
+        self._types, self._columns, self._n_rows = pages.types, pages.columns, pages.n_rows
         self.n_copies = self._check_counts()
         self._check_sizes()
 
@@ -435,7 +404,7 @@ class TableReader:
         """
         where, n_rows, n_clusters = self.where, self._info.n_rows, len(self._info.digests)
         n_copies = n_rows and self._n_rows // n_rows
-        found = self._n_rows, len(self._clusters)
+        found = self._n_rows, self._pages.n_clusters
         if n_copies and found == (n_copies * n_rows, n_copies * n_clusters):
             return n_copies
         if self._n_rows != n_rows:
@@ -444,7 +413,7 @@ class TableReader:
                 f"{where}: {self._n_rows} rows, the manifest says {n_rows}; {hint}"
             )
         raise IntegrityError(
-            f"{where}: {len(self._clusters)} clusters, the manifest says {n_clusters}; "
+            f"{where}: {self._pages.n_clusters} clusters, the manifest says {n_clusters}; "
             f"{self._file.fault}"
         )
 
@@ -458,8 +427,9 @@ class TableReader:
         limits, most = self._file.limits, 0
         stored: set[tuple[int, int]] = set()
         unpacked = payload = 0
-        for cluster in self._clusters:
-            for number, pages in enumerate(cluster):
+        self._file.prefetch(self._pages.page_lists(range(self._pages.n_clusters)))
+        for cluster in range(self._pages.n_clusters):
+            for number, pages in enumerate(self._pages.cluster(cluster)):
                 nbytes = sum(page.n_elements for page in pages) * _itemsize(self._types, number)
                 if number in large:
                     payload += nbytes
@@ -506,6 +476,7 @@ class TableReader:
         digest = xxhash.xxh64()
         columns = {}
         with self._file.translated(self.where):
+            self._prefetch([copy], range(len(self._types)))
             for name, numbers in self._columns.items():
                 arrays = [self._column(i, copy).copy() for i in numbers]
                 for offsets in arrays[:-1]:
@@ -533,6 +504,25 @@ class TableReader:
         for _ in copies:
             pass  # they need only be checked
         return values
+
+    def prefetch(self, clusters: Iterable[int]) -> None:
+        """Begin to fetch the values of some clusters, if the file is a remote one.
+
+        Raises:
+            FormatError: It can't be read.
+            RemoteError: The server refuses, or does not answer.
+        """
+        with self._file.translated(self.where):
+            self._prefetch(clusters, self._columns["values"][-1:])
+
+    def _prefetch(self, clusters: Iterable[int], numbers: Iterable[int]) -> None:
+        clusters = [cluster for cluster in clusters if cluster < self._pages.n_clusters]
+        self._file.prefetch(self._pages.page_lists(clusters))
+        lists = [self._pages.cluster(cluster) for cluster in clusters]
+        pages = [
+            page for columns in lists for i in numbers if i < len(columns) for page in columns[i]
+        ]
+        self._file.prefetch([(page.offset, page.offset + page.num_bytes) for page in pages])
 
     def _values(self, cluster: int, copy: int) -> npt.NDArray[Any]:
         with self._file.translated(self.where):
@@ -574,7 +564,7 @@ class TableReader:
                 f"numbers; {self._file.fault}"
             )
         pages: list[npt.NDArray[Any]] = []
-        columns = self._clusters[cluster]
+        columns = self._pages.cluster(cluster)
         for page in columns[number] if number < len(columns) else ():
             data = read_piece(self._ntuple, page, page.n_elements * encoding.dtype.itemsize)
             pages.append(decode(np.frombuffer(data, np.uint8), encoding))

@@ -313,8 +313,9 @@ class RootEdit:
             write_at(self._file, data, position)
             self._sync()
         written = {at for at, _ in self._patches} | self._region_starts
+        marked = frozenset(self._before.segments)
         for start, stop in self._after.segments:
-            if (start, stop) in self._before.segments and start not in written:
+            if (start, stop) in marked and start not in written:
                 continue  # it has its mark
             if stop - start < MARK:
                 continue  # no room for one

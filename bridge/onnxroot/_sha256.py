@@ -11,7 +11,7 @@ from types import TracebackType
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Sha256", "Sha256Sums"]
+__all__ = ["Sha256", "Sha256Sums", "sha256_of"]
 
 _BACKLOG = 2  # windows that may wait; bounds the memory they hold
 _BLOCK = 1 << 24
@@ -90,3 +90,8 @@ class Sha256Sums:
                 break
             digest.update(memoryview(data[start : start + _BLOCK]))
         return digest.hexdigest()
+
+
+def sha256_of(data: npt.NDArray[np.uint8]) -> str:
+    """Return the SHA-256 of an array in hexadecimal."""
+    return hashlib.sha256(memoryview(data)).hexdigest()

@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from onnxroot._address import Address
 from onnxroot._batches import Batch, batches_from
 from onnxroot._chunks import values_per_cluster
 from onnxroot._dtypes import STORAGES
@@ -75,7 +76,9 @@ class StoredModel:
     @property
     def where(self) -> str:
         """The model's address."""
-        return f"{self.file.path}:{self.directory}"
+        return (
+            str(Address(self.file.path, self.directory)) if self.directory else f"{self.file.path}:"
+        )
 
     def reader(self, name: str) -> TableReader:
         """Open the RNTuple of that name."""

@@ -35,6 +35,8 @@ _PAYLOAD_TYPES: Final[dict[str, np.dtype[Any]]] = {  # FORMAT §5.2
     "tensor": np.dtype("<i8"),
 }
 
+_AT_ONCE: Final = 4  # clusters of a remote file that are fetched at the same time
+
 __all__ = ["ValueReader", "message_table", "payload_table", "tables_in"]
 
 
@@ -137,6 +139,7 @@ class ValueReader:
         self.storage = storage
         self._ahead = Ahead(self._checked, file.pool)
         self._cluster = -1
+        self._fetched = 0  # clusters before this one have been asked for, from `_cluster` on
         self._bad: dict[int, FormatError | IntegrityError] = {}
         self._values: npt.NDArray[Any] = np.empty(0, storage.dtype)
 
@@ -167,6 +170,7 @@ class ValueReader:
                 raise self._bad[cluster]
             if cluster != self._cluster:
                 end = self.reader.n_clusters if to_the_end else last
+                self._prefetch(cluster, min(cluster + _AT_ONCE, end))
                 try:
                     self._values = self._ahead.get(cluster, end)
                 except (FormatError, IntegrityError) as error:
@@ -179,6 +183,13 @@ class ValueReader:
         if len(out) != stop - start:
             raise FormatError(f"{self.reader.where}: ends before value {stop}")
         return out
+
+    def _prefetch(self, start: int, stop: int) -> None:
+        """Fetch clusters, but none twice: those behind the last one are under way, or read."""
+        if start > self._cluster:
+            start = max(start, self._fetched)
+        self._fetched = max(start, stop)
+        self.reader.prefetch(range(start, stop))
 
     def _checked(self, cluster: int) -> npt.NDArray[Any]:
         values = self.reader.values(cluster)

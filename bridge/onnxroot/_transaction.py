@@ -54,9 +54,9 @@ class Transaction:
                         path.replace(place)
                     else:
                         self._made.append(_name(path, place))
+                done = True  # all have their names, and others may have seen them
                 for folder in {place.parent for _, place, _ in self._pending}:
                     _sync(folder)
-                done = True
         finally:
             for path, _, _ in self._pending:
                 path.unlink(missing_ok=True)

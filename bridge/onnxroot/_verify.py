@@ -15,7 +15,7 @@ from onnxroot._rntuple_read import TableReader
 from onnxroot._spec import PAYLOAD, SAMPLES, TENSORS
 from onnxroot._stored import StoredModel
 from onnxroot._tensors import Tensors
-from onnxroot.errors import IntegrityError, OnnxRootError
+from onnxroot.errors import IntegrityError, OnnxRootError, RemoteError
 from onnxroot.tables import Column
 
 __all__ = ["Report", "TensorState", "verify_stored"]
@@ -127,6 +127,8 @@ def _attempt(check: Callable[[], object]) -> list[str]:
     """Return the message of the error that a check raises, or nothing."""
     try:
         check()
+    except RemoteError:
+        raise  # says nothing of the model
     except OnnxRootError as error:
         return [str(error)]
     return []
@@ -139,6 +141,8 @@ def _check_storage(stored: StoredModel, name: str) -> list[str]:
         reader = stored.reader(name)
         clusters = list(cut(stored.payloads, storage))
         names = stored.tensor_names()
+    except RemoteError:
+        raise
     except OnnxRootError as error:
         return [str(error)]
     if len(clusters) != reader.n_clusters:

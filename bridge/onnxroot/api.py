@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from onnxroot._address import Address, parse_address
+from onnxroot._address import (
+    TIMEOUT_SECONDS,
+    Address,
+    is_remote,
+    parse_address,
+    refuse_remote,
+)
 from onnxroot._batches import columns_of
 from onnxroot._deviation import dissect
 from onnxroot._external import attach
@@ -51,8 +57,6 @@ __all__ = [
 
 U8 = npt.NDArray[np.uint8]
 
-_LOCK_SECONDS = 60.0  # how long to wait for another writer of the same file
-
 
 def write(  # noqa: PLR0913  (each by name)
     model: Any,
@@ -63,7 +67,7 @@ def write(  # noqa: PLR0913  (each by name)
     external_data_dir: str | os.PathLike[str] | None = None,
     metadata: Mapping[str, str] | None = None,
     options: Options | None = None,
-    timeout: float = _LOCK_SECONDS,
+    timeout: float = TIMEOUT_SECONDS,
     limits: Limits = DEFAULT_LIMITS,
 ) -> Manifest:
     """Store a model in a ROOT file as ONNX, provably so that every byte comes back.
@@ -100,8 +104,9 @@ def write(  # noqa: PLR0913  (each by name)
     """
     from onnxroot._store import Content, check_destination, put  # noqa: PLC0415  (uproot takes 0.3 s)
 
-    source = source_of(model, external_data_dir, options)
     address = parse_address(destination)
+    refuse_remote(address)
+    source = source_of(model, external_data_dir, options)
     address = Address(address.path, address.directory or name_of(source))
     check_destination(address, replace=replace)
     try:
@@ -145,12 +150,17 @@ def write(  # noqa: PLR0913  (each by name)
 
 
 def open(  # noqa: A001  (the name users expect)
-    address: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS
+    address: str | os.PathLike[str],
+    *,
+    timeout: float = TIMEOUT_SECONDS,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> Model:
     """Open a stored model; nothing but its manifest is read yet.
 
     Args:
-        address: ``file.root:dir/model``, or ``file.root`` if it holds one model.
+        address: ``file.root:dir/model``, or ``file.root`` if it holds one model. The file may be
+            on another machine: ``root://``, ``https://``, ``s3://`` or any other URL of fsspec.
+        timeout: Seconds to wait for an answer of that machine.
         limits: How much the file may ask for, see `Limits`.
 
     Returns:
@@ -160,20 +170,22 @@ def open(  # noqa: A001  (the name users expect)
         FormatError: Not a ROOT file, or a damaged one.
         ModelNotFoundError: No such model; the message lists those that are there.
         UnsupportedModelError: A newer onnxroot wrote it.
+        RemoteError: The other machine refuses, or does not answer; also later, while it is read.
+        MissingDependencyError: A package for such URLs is not installed.
         OSError: The file can't be opened.
     """
     from onnxroot.model import Model  # noqa: PLC0415  (uproot takes 0.3 s)
 
-    return Model(_open_stored(address, limits))
+    return Model(_open_stored(address, timeout, limits))
 
 
-def _open_stored(address: str | os.PathLike[str], limits: Limits) -> StoredModel:
+def _open_stored(address: str | os.PathLike[str], timeout: float, limits: Limits) -> StoredModel:
     from onnxroot._rntuple_read import RootFile  # noqa: PLC0415
     from onnxroot._store import directory_in  # noqa: PLC0415
     from onnxroot._stored import StoredModel  # noqa: PLC0415
 
     where = parse_address(address)
-    file = RootFile(where.path, limits=limits)
+    file = RootFile(where.path, timeout=timeout, limits=limits)
     try:
         return StoredModel(file, directory_in(file, where))
     except BaseException:
@@ -181,20 +193,27 @@ def _open_stored(address: str | os.PathLike[str], limits: Limits) -> StoredModel
         raise
 
 
-def list_models(path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS) -> list[str]:
+def list_models(
+    path: str | os.PathLike[str],
+    *,
+    timeout: float = TIMEOUT_SECONDS,
+    limits: Limits = DEFAULT_LIMITS,
+) -> list[str]:
     """Return the directories of the models in a ROOT file, sorted.
 
     Args:
-        path: The file.
+        path: The file, or its URL: see `open`.
+        timeout: Seconds to wait for an answer of another machine.
         limits: How much the file may ask for, see `Limits`.
 
     Raises:
         FormatError: It is not a ROOT file.
+        RemoteError: The other machine refuses, or does not answer.
         OSError: It can't be opened.
     """
     from onnxroot._rntuple_read import RootFile  # noqa: PLC0415  (uproot takes 0.3 s)
 
-    with RootFile(os.fspath(path), limits=limits) as file:
+    with RootFile(os.fspath(path), timeout=timeout, limits=limits) as file:
         return file.directories()
 
 
@@ -203,15 +222,17 @@ def verify(
     *,
     run: bool = False,
     tensors: bool = False,
+    timeout: float = TIMEOUT_SECONDS,
     limits: Limits = DEFAULT_LIMITS,
 ) -> Report:
     """Check a stored model: every table, every tensor, and the rebuilt files.
 
     Args:
-        address: ``file.root:dir/model``, or ``file.root`` if it holds one model.
+        address: As for `open`.
         run: Run it with onnxruntime too, on the samples that are stored with it, and compare its
             outputs with those of the framework that it is from.
         tensors: Say of each tensor whether it can be read: of a damaged file, what is left.
+        timeout: Seconds to wait for an answer of another machine.
         limits: How much the file may ask for, see `Limits`.
 
     Returns:
@@ -222,12 +243,13 @@ def verify(
         ModelNotFoundError: No such model.
         UnsupportedModelError: It is to be run, and there are no samples.
         MissingDependencyError: It is to be run, and onnxruntime is not installed.
+        RemoteError: The other machine refuses, or does not answer.
         OSError: The file can't be opened.
     """
     from onnxroot._replay import run_samples  # noqa: PLC0415  (uproot takes 0.3 s)
     from onnxroot._verify import verify_stored  # noqa: PLC0415
 
-    stored = _open_stored(address, limits)
+    stored = _open_stored(address, timeout, limits)
     with stored.file:
         report = verify_stored(stored, tensors=tensors)
         return run_samples(stored, report) if run else report
@@ -239,7 +261,7 @@ def copy(
     *,
     replace: bool = False,
     compression: str = "zstd",
-    timeout: float = _LOCK_SECONDS,
+    timeout: float = TIMEOUT_SECONDS,
     limits: Limits = DEFAULT_LIMITS,
 ) -> None:
     """Copy a stored model, within a ROOT file or to another one.
@@ -248,11 +270,12 @@ def copy(
     changes. A model that ``hadd`` has doubled comes out whole.
 
     Args:
-        source: ``file.root:dir/model``, or ``file.root`` if it holds one model.
+        source: As for `open`.
         destination: ``file.root:dir/model``; ``file.root`` alone keeps the model's directory.
         replace: Replace a model that is there.
         compression: Of tensors: see `write`.
-        timeout: Seconds to wait for another onnxroot that writes to the same file.
+        timeout: Seconds to wait for another onnxroot that writes to the same file, and for an
+            answer of the source's machine.
         limits: How much the source may ask for, see `Limits`.
 
     Raises:
@@ -261,17 +284,19 @@ def copy(
         FormatError: A file is no ROOT file, or a damaged one.
         IntegrityError: The model is damaged.
         LockedError: Another onnxroot is writing to the file.
+        RemoteError: The source's machine refuses, or does not answer.
         OSError: A file can't be read or written.
     """
     from onnxroot import _store  # noqa: PLC0415  (uproot takes 0.3 s)
 
     target = parse_address(destination)
-    stored = _open_stored(source, limits)
+    refuse_remote(target)
+    stored = _open_stored(source, timeout, limits)
     with stored.file:
         _store.copy(stored, target, replace=replace, compression=compression, timeout=timeout)
 
 
-def remove(address: str | os.PathLike[str], *, timeout: float = _LOCK_SECONDS) -> None:
+def remove(address: str | os.PathLike[str], *, timeout: float = TIMEOUT_SECONDS) -> None:
     """Remove a model from a ROOT file; what it took is free for what is written next.
 
     Args:
@@ -288,10 +313,12 @@ def remove(address: str | os.PathLike[str], *, timeout: float = _LOCK_SECONDS) -
     """
     from onnxroot import _store  # noqa: PLC0415  (uproot takes 0.3 s)
 
-    _store.remove(parse_address(address), timeout=timeout)
+    target = parse_address(address)
+    refuse_remote(target)
+    _store.remove(target, timeout=timeout)
 
 
-def convert(  # noqa: PLR0913  (each by name)
+def convert(  # noqa: PLR0913  (each is a thing to say about a conversion)
     source: str | os.PathLike[str],
     destination: str | os.PathLike[str],
     *,
@@ -301,13 +328,14 @@ def convert(  # noqa: PLR0913  (each by name)
     external_data_dir: str | os.PathLike[str] | None = None,
     metadata: Mapping[str, str] | None = None,
     options: Options | None = None,
+    timeout: float = TIMEOUT_SECONDS,
     limits: Limits = DEFAULT_LIMITS,
 ) -> None:
     """Convert between ``.onnx`` and ``.root``, whichever way the two names say; or copy.
 
     Args:
-        source: An ``.onnx`` file, a model's address in a ROOT file, or a file that an installed
-            adapter accepts.
+        source: An ``.onnx`` file, a model's address in a ROOT file (see `open`), or a file that an
+            installed adapter accepts.
         destination: A ROOT file or an address in one, or an ``.onnx`` file.
         replace: Overwrite what is there.
         embed: To ``.onnx``: write external tensors into the file itself.
@@ -315,15 +343,20 @@ def convert(  # noqa: PLR0913  (each by name)
         external_data_dir: To ROOT: see `write`.
         metadata: To ROOT: see `write`.
         options: From another framework: see `write`.
+        timeout: Seconds to wait for another onnxroot that writes to the same file, and for an
+            answer of the source's machine.
         limits: How much the source may ask for, see `Limits`.
 
     Raises:
         FormatError: The source is not what its name says.
         ModelExistsError: The destination exists.
         UnsupportedModelError: There is no way from this source to this destination.
+        LockedError: Another onnxroot is writing to the file.
+        RemoteError: The source's machine refuses, or does not answer.
         OSError: A file can't be read or written.
     """
     origin, target = parse_address(source), parse_address(destination)
+    refuse_remote(target)
     to_root = bool(target.directory) or target.path.lower().endswith(".root")
     from_root = bool(origin.directory) or _is_root(origin.path)
     if not to_root and not target.path.lower().endswith(".onnx"):
@@ -336,10 +369,17 @@ def convert(  # noqa: PLR0913  (each by name)
                 f"{source} and {destination} are both in ROOT files: a copy is as the original, so "
                 "embed, metadata and external_data_dir have no meaning; convert to .onnx in between"
             )
-        copy(source, destination, replace=replace, compression=compression, limits=limits)
+        copy(
+            source,
+            destination,
+            replace=replace,
+            compression=compression,
+            timeout=timeout,
+            limits=limits,
+        )
         return
     if from_root:
-        with open(source, limits=limits) as model:
+        with open(source, timeout=timeout, limits=limits) as model:
             model.save(destination, replace=replace, embed=embed)
         return
     check_source(Path(origin.path))
@@ -352,6 +392,7 @@ def convert(  # noqa: PLR0913  (each by name)
             external_data_dir=external_data_dir,
             metadata=metadata,
             options=options,
+            timeout=timeout,
             limits=limits,
         )
         return
@@ -409,7 +450,14 @@ def _compare(stored: StoredModel, document: Document, data: U8, what: str) -> No
 
 
 def _is_root(path: str) -> bool:
-    """Return whether a file begins as ROOT files do."""
+    """Return whether a file begins as ROOT files do, or is to be taken for one: a remote one."""
+    if is_remote(path):
+        if path.lower().partition("?")[0].endswith(".onnx"):
+            raise UnsupportedModelError(
+                f"{path}: of remote files only ROOT files are read; download it and convert the "
+                "copy"
+            )
+        return True
     with Path(path).open("rb") as file:
         return file.read(4) == b"root"
 

@@ -22,9 +22,12 @@ from typing import Any, NoReturn, ParamSpec, TypeVar
 import click
 
 from onnxroot import api
+from onnxroot._address import TIMEOUT_SECONDS, Address, parse_address
 from onnxroot._limits import DEFAULT_LIMITS, Limits
+from onnxroot._workers import shown_progress, workers
 from onnxroot.adapter import Options
 from onnxroot.errors import OnnxRootError
+from onnxroot.many import are_many, convert_many
 
 __all__ = ["main"]
 
@@ -121,6 +124,16 @@ _compression = click.option(
     default="zstd",
     show_default=True,
     help="To .root: of tensors; zstd, lz4, lzma (zstd:9 sets a level) or none.",
+)
+
+
+_timeout = click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=TIMEOUT_SECONDS,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait for a server's answer, or for another writer of the file.",
 )
 
 
@@ -260,7 +273,7 @@ def _limits() -> Limits:
 
 
 @main.command(context_settings=_NAMES)
-@click.argument("source", metavar="SRC")
+@click.argument("sources", metavar="SRC...", nargs=-1, required=True)
 @click.argument("destination", metavar="DST")
 @click.option("--replace", is_flag=True, help="Overwrite the destination if it exists.")
 @click.option("--embed", is_flag=True, help="To .onnx: put external data into the file itself.")
@@ -270,48 +283,86 @@ def _limits() -> Limits:
 )
 @click.option("--meta", multiple=True, metavar="KEY=VALUE", help="To .root: a note of your own.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@click.option(
+    "--jobs", type=click.IntRange(min=1), default=1, help="Of many models: processes to use."
+)
+@click.option("--dask", metavar="ADDRESS", help="Of many models: a Dask scheduler to use.")
+@_timeout
 @_foreign
 @_plain_errors
 def convert(
-    source: str,
+    sources: tuple[str, ...],
     destination: str,
     *,
     meta: tuple[str, ...],
     as_json: bool,
     foreign: Options,
+    jobs: int,
+    dask: str | None,
     **options: Any,
 ) -> None:
     """Convert a model from ONNX, or from another framework, to ROOT; or back to ONNX.
 
+    Several models, or all in a folder, go into a folder, or into one ROOT file. Where one fails,
+    the others go on, and the exit code is 2. To go on after a break, give the same command again:
+    what is done is skipped.
+
     \b
     onnxroot convert tagger.onnx models.root:tagger
     onnxroot convert models.root:tagger tagger.onnx
+    onnxroot convert https://host.example/models.root:tagger tagger.onnx
     onnxroot convert tagger.keras models.root:tagger
     onnxroot convert tagger.pt models.root:tagger --input x:?,16
+    onnxroot convert a.onnx b.onnx models/ zoo.root
+    onnxroot convert models/ zoo/ --jobs 4
     """  # noqa: D301  (click's mark for lines as they are)
     pairs = [pair.partition("=") for pair in meta]
     if any(not key or not mark for key, mark, _ in pairs):
         raise click.BadParameter("expected KEY=VALUE", param_hint="--meta")
     metadata = {key: value for key, _, value in pairs}
-    api.convert(
-        source, destination, metadata=metadata, options=foreign, limits=_limits(), **options
-    )
+    options |= {"metadata": metadata, "options": foreign, "limits": _limits()}
+    if not are_many(sources, destination):
+        api.convert(sources[0], destination, **options)
+        if as_json:
+            _print_json({"source": sources[0], "destination": destination})
+        return
+    if options.pop("embed"):
+        raise click.BadParameter("is for one model, to .onnx", param_hint="--embed")
+    try:
+        with workers(jobs, dask) as executor, shown_progress() as progress:
+            report = convert_many(sources, destination, executor, progress=progress, **options)
+    except KeyboardInterrupt:
+        click.echo("onnxroot: interrupted; give the same command again to go on", err=True)
+        sys.exit(130)
     if as_json:
-        _print_json({"source": source, "destination": destination})
+        _print_json(report.to_json())
+    else:
+        counts = report.counts
+        click.echo(
+            f"{counts['converted']} converted, {counts['skipped']} there already, "
+            f"{counts['failed']} failed"
+        )
+    for outcome in report.failed:
+        click.echo(f"onnxroot: {outcome.error}", err=True)
+    if not report.ok:
+        sys.exit(2)
 
 
 @main.command(context_settings=_NAMES)
 @click.argument("file", metavar="FILE")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@_timeout
 @_plain_errors
-def ls(file: str, *, as_json: bool) -> None:
-    """List the models in a ROOT file."""
-    from onnxroot._describe import readable, summarise  # noqa: PLC0415  (uproot takes 0.3 s)
+def ls(file: str, *, as_json: bool, timeout: float) -> None:
+    """List the models in a ROOT file.
 
-    rows = []
-    for name in api.list_models(file, limits=_limits()):
-        with api.open(f"{file}:{name}" if name else file, limits=_limits()) as model:
-            rows.append({"name": name, **summarise(model)})
+    \b
+    onnxroot ls models.root
+    onnxroot ls root://host.example//store/models.root
+    """  # noqa: D301  (click's mark for lines as they are)
+    from onnxroot._describe import readable, summarise_all  # noqa: PLC0415  (uproot takes 0.3 s)
+
+    rows = summarise_all(file, timeout, _limits())
     if as_json:
         _print_json(rows)
         return
@@ -330,12 +381,13 @@ def ls(file: str, *, as_json: bool) -> None:
 @main.command(context_settings=_NAMES)
 @click.argument("model", metavar="MODEL")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@_timeout
 @_plain_errors
-def show(model: str, *, as_json: bool) -> None:
+def show(model: str, *, as_json: bool, timeout: float) -> None:
     """Show what a model is: inputs, outputs, operators, tensors, where it came from."""
     from onnxroot._describe import describe  # noqa: PLC0415  (uproot takes 0.3 s)
 
-    with api.open(model, limits=_limits()) as opened:
+    with api.open(model, timeout=timeout, limits=_limits()) as opened:
         found = describe(opened)
     if as_json:
         _print_json(found)
@@ -401,6 +453,7 @@ def _show(found: dict[str, Any]) -> None:
 @click.argument("destination", metavar="DST")
 @click.option("--replace", is_flag=True, help="Replace the model that is there.")
 @_compression
+@_timeout
 @_plain_errors
 def cp(source: str, destination: str, **options: Any) -> None:
     """Copy a model, within a ROOT file or to another one.
@@ -414,15 +467,16 @@ def cp(source: str, destination: str, **options: Any) -> None:
 
 @main.command(context_settings=_NAMES)
 @click.argument("models", metavar="MODEL...", nargs=-1, required=True)
+@_timeout
 @_plain_errors
-def rm(models: tuple[str, ...]) -> None:
+def rm(models: tuple[str, ...], *, timeout: float) -> None:
     """Remove models from ROOT files; all else in the files stays.
 
     \b
     onnxroot rm analysis.root:models/tagger
     """  # noqa: D301  (click's mark for lines as they are)
     for model in models:
-        api.remove(model)
+        api.remove(model, timeout=timeout)
 
 
 @main.command(context_settings=_NAMES)
@@ -430,15 +484,16 @@ def rm(models: tuple[str, ...]) -> None:
 @click.option("--run", is_flag=True, help="Run it on its samples too, with onnxruntime.")
 @click.option("--tensors", is_flag=True, help="List the tensors: which can be read, which not.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@_timeout
 @_plain_errors
-def verify(model: str, *, run: bool, tensors: bool, as_json: bool) -> None:
+def verify(model: str, *, run: bool, tensors: bool, as_json: bool, timeout: float) -> None:
     """Check that a stored model is what was written; exit with 1 if it is not.
 
     Given a file that holds several models, checks all of them.
     """
-    addresses = _addresses(model)
     reports = [
-        api.verify(address, run=run, tensors=tensors, limits=_limits()) for address in addresses
+        api.verify(address, run=run, tensors=tensors, timeout=timeout, limits=_limits())
+        for address in _addresses(model, timeout)
     ]
     if as_json:
         _print_json(
@@ -483,10 +538,10 @@ def _that_were_run(n_batches: int) -> str:
     return f"the outputs of {n_batches} sample batches come out again, "
 
 
-def _addresses(model: str) -> list[str]:
+def _addresses(model: str, timeout: float) -> list[str]:
     """Return the models that ``verify`` was asked for."""
-    if not os.path.exists(model):  # noqa: PTH110  (an address, not a path)
+    address = parse_address(model)
+    if address.directory:
         return [model]
-    return [
-        f"{model}:{name}" if name else model for name in api.list_models(model, limits=_limits())
-    ] or [model]
+    names = api.list_models(address.path, timeout=timeout, limits=_limits())
+    return [str(Address(address.path, name)) for name in names] or [model]

@@ -97,6 +97,11 @@ class Model:
         return self._stored.where
 
     @property
+    def file_nbytes(self) -> int:
+        """How long the ROOT file is."""
+        return self._stored.file.nbytes
+
+    @property
     def path(self) -> str:
         """The ROOT file."""
         return self._stored.file.path
