@@ -114,7 +114,7 @@ class ModelWriter:
 
     def _write_one(self, name: str, columns: dict[str, Column]) -> None:
         ntuple = self._new_ntuple(name, columns, METADATA)
-        ntuple.add(ntuple.pages_of(columns))
+        ntuple.add(ntuple.pages_of(columns, in_threads=True))
         ntuple.close()
         digest = xxhash.xxh64()
         for column in columns.values():
