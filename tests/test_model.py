@@ -413,6 +413,23 @@ def test_session_of_golden_models(name: str, folder: Path) -> None:
         assert np.array_equal(ours, theirs) or ours == theirs
 
 
+def test_session_is_given_external_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that they may be larger than one protobuf: nothing is embedded."""
+    runtime = pytest.importorskip("onnxruntime")
+    if not hasattr(runtime.SessionOptions, "add_external_initializers_from_files_in_memory"):
+        pytest.skip("this onnxruntime takes no files from memory")
+    proto = linear_model(n_inputs=64, n_outputs=64)
+    whole = proto.SerializeToString()
+    onnx.save(proto, tmp_path / "m.onnx", save_as_external_data=True, location="w.bin")
+    onnxroot.write(tmp_path / "m.onnx", tmp_path / "m.root")
+    monkeypatch.delattr(Model, "_embedded")
+    features = {"features": np.ones((2, 64), np.float32)}
+    with onnxroot.open(tmp_path / "m.root") as model:
+        (found,) = model.session().run(None, features)
+    (expected,) = runtime.InferenceSession(whole).run(None, features)
+    assert np.array_equal(found, expected)
+
+
 def test_session_without_onnxruntime(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with (

@@ -178,7 +178,7 @@ def _records(tables: Tables, layout: Layout, one: Trace) -> I64:
         return np.where(placed.field_size[item.name][one.rows] > 0, start, -1)
     column = tables.tables[one.message].columns[item.name]
     first, last = column.offsets[0][one.rows], column.offsets[0][one.rows + 1]
-    ends = exclusive_sum(np.append(element_sizes(item, column), 0))
+    ends = exclusive_sum(np.append(element_sizes(item, column, 0, int(column.offsets[0][-1])), 0))
     element = np.minimum(first + one.index, len(ends) - 1)
     return np.where(first + one.index < last, start + ends[element] - ends[first], -1)
 

@@ -41,6 +41,7 @@ class ExternalTensor:
         location: Path of the file, relative, normalised.
         offset: First byte.
         length: Number of bytes, or None for all up to the end of the file.
+        given: The path as the model has it.
     """
 
     row: int
@@ -48,6 +49,7 @@ class ExternalTensor:
     location: str
     offset: int
     length: int | None
+    given: str
 
 
 def external_tensors(tables: Tables) -> list[ExternalTensor]:
@@ -88,7 +90,8 @@ def _tensor(row: int, names: Column | None, entries: dict[str, str]) -> External
         raise FormatError(f"tensor {name!r} is external but names no location")
     length = _number(name, "length", entries["length"]) if "length" in entries else None
     offset = _number(name, "offset", entries.get("offset", "0"))
-    return ExternalTensor(row, name, relative_path(entries["location"], name), offset, length)
+    given = entries["location"]
+    return ExternalTensor(row, name, relative_path(given, name), offset, length, given)
 
 
 def _number(name: str, key: str, text: str) -> int:

@@ -29,12 +29,14 @@ from onnxroot._envelopes_write import (
     header,
     page_list,
 )
+from onnxroot._overlap import in_order
 from onnxroot._root_region import Region
 from onnxroot._spec import CHUNK_NBYTES
 from onnxroot.tables import Column
 
 __all__ = ["NTuple", "Pages"]
 
+_LARGE_NBYTES: Final = 1 << 20  # of a cluster that is worth several threads
 _INDEX: Final = np.dtype("<i8")
 
 
@@ -112,17 +114,25 @@ class NTuple:
         self._clusters: list[ClusterRecord] = []
         self.n_rows = 0
 
-    def pages_of(self, columns: Mapping[str, Column]) -> Pages:
-        """Encode and compress a cluster; in any thread."""
+    def pages_of(self, columns: Mapping[str, Column], *, in_threads: bool = False) -> Pages:
+        """Encode and compress a cluster; in any thread.
+
+        Args:
+            columns: The cluster, by field.
+            in_threads: Do so column by column in several threads, if it is large.
+        """
         arrays = []
         for column in columns.values():
             arrays += [offsets[1:] for offsets in column.offsets]
             arrays.append(column.values)
+        is_large = sum(array.nbytes for array in arrays) > _LARGE_NBYTES
+        apply = in_order if in_threads and is_large else map
         pairs = zip(arrays, self._schema.encodings, strict=True)
         n_rows = len(next(iter(columns.values())))
-        return Pages(n_rows, [self._pages(values, encoding) for values, encoding in pairs])
+        return Pages(n_rows, list(apply(self._pages, pairs)))
 
-    def _pages(self, values: npt.NDArray[Any], encoding: Encoding) -> list[tuple[int, list[Piece]]]:
+    def _pages(self, column: tuple[npt.NDArray[Any], Encoding]) -> list[tuple[int, list[Piece]]]:
+        values, encoding = column
         pages = []
         step = CHUNK_NBYTES // encoding.dtype.itemsize
         for start in range(0, len(values), step):

@@ -37,6 +37,7 @@ __all__ = ["RootFile", "TableReader"]
 
 I64 = npt.NDArray[np.int64]
 
+_LARGE = 1 << 17  # elements of a cluster that is worth several threads
 _MERGED = (
     "the file was probably merged with hadd, of models that differ: restore it from the original"
 )
@@ -477,8 +478,9 @@ class TableReader:
         columns = {}
         with self._file.translated(self.where):
             self._prefetch([copy], range(len(self._types)))
+            found = self._all_columns(copy)
             for name, numbers in self._columns.items():
-                arrays = [self._column(i, copy).copy() for i in numbers]
+                arrays = [found[i] for i in numbers]
                 for offsets in arrays[:-1]:
                     digest.update(memoryview(offsets[1:].view(np.uint8)))
                 digest.update(memoryview(arrays[-1].view(np.uint8)))
@@ -486,6 +488,18 @@ class TableReader:
                 columns[name] = Column(tuple(arrays[:-1]), arrays[-1], is_text=is_text)
         self._check(digest.hexdigest(), 0)
         return columns
+
+    def _all_columns(self, cluster: int) -> list[npt.NDArray[Any]]:
+        """Read all columns of a cluster, in several threads if they are large."""
+
+        def column(number: int) -> npt.NDArray[Any]:
+            values = self._column(number, cluster)
+            return values if values.flags.writeable else values.copy()  # no view of the file
+
+        pages = (page for columns in self._clusters[cluster] for page in columns)
+        is_large = sum(page.n_elements for page in pages) > _LARGE
+        apply = self._file.pool().map if is_large else map
+        return list(apply(column, range(len(self._types))))
 
     def values(self, cluster: int) -> npt.NDArray[Any]:
         """Read the payload values of one cluster, and check them against their digest.

@@ -114,7 +114,7 @@ class ModelWriter:
 
     def _write_one(self, name: str, columns: dict[str, Column]) -> None:
         ntuple = self._new_ntuple(name, columns, METADATA)
-        ntuple.add(ntuple.pages_of(columns))
+        ntuple.add(ntuple.pages_of(columns, in_threads=True))
         ntuple.close()
         digest = xxhash.xxh64()
         for column in columns.values():
@@ -139,7 +139,9 @@ class ModelWriter:
 
     def _write_clusters(self, name: str, clusters: Iterable[dict[str, Column]]) -> None:
         remaining = iter(clusters)
-        first = next(remaining)
+        first = next(remaining, None)
+        if first is None:
+            raise FormatError(f"{self._directory}/{name}: has no clusters to copy")
         ntuple = self._new_ntuple(name, first, self._compression)
         digests = []
 

@@ -17,11 +17,12 @@ import numpy.typing as npt
 from onnxroot._assemble import Part, Parts, inverted, offsets_of
 from onnxroot._layout import wire_values
 from onnxroot._limits import DEFAULT_LIMITS, too_deep
-from onnxroot._ragged import distinct, gather, group_starts
+from onnxroot._ragged import distinct, exclusive_sum, gather, group_starts
 from onnxroot._schema import Field, MessageType, Schema
 from onnxroot._spans import Buffers, Span, check_whole, find_spans, from_wire, read_pieces
 from onnxroot._spec import PAYLOAD_FIELDS, ROOT_MESSAGE, SPILL_NBYTES, TENSOR
-from onnxroot._wire import LEN, VARINT, Tokens, scan
+from onnxroot._varints import read_varint_stream, varint_widths
+from onnxroot._wire import LEN, VARINT, Tokens, scan, untagged
 from onnxroot.errors import FormatError
 from onnxroot.tables import Tables
 
@@ -150,7 +151,9 @@ class _Reader:
     def _read_batch(
         self, kind: MessageType, batch: _Batch, children: dict[str, list[_Batch]]
     ) -> None:
-        tokens, canonical = scan(self.data, batch.start, batch.stop, kind.rules)
+        tokens, canonical = scan(
+            self.data, batch.start, batch.stop, kind.rules, joined=self.trace is None
+        )
         n = len(batch.parent)
         self.canonical &= canonical and len(batch.row) == n
         rows = batch.row[tokens.message]
@@ -243,6 +246,35 @@ class _Reader:
         length = np.full(len(tokens.value), item.dtype.itemsize)
         return gather(self.data, tokens.value_start, length).copy().view(item.dtype)
 
+    def _all_numbers(self, item: Field, tokens: Tokens) -> npt.NDArray[Any]:
+        """Return the values of records that hold a number each, or a run of them."""
+        runs = np.flatnonzero(tokens.n_records > 1)
+        if not len(runs):
+            return self._numbers(item, tokens)
+        values = np.empty(int(tokens.n_records.sum()), item.dtype)
+        target = exclusive_sum(tokens.n_records.astype(np.int64))
+        single = np.flatnonzero(tokens.n_records == 1)
+        values[target[single]] = self._numbers(item, tokens.select(single))
+        for i in runs.tolist():
+            at = int(target[i])
+            for stream in untagged(
+                self.data, int(tokens.tag_start[i]), int(tokens.value_end[i]), item.wire_type
+            ):
+                some = self._stream(item, stream)
+                values[at : at + len(some)] = some
+                at += len(some)
+        return values
+
+    def _stream(self, item: Field, stream: U8) -> npt.NDArray[Any]:
+        """Return the values that stand end to end in some bytes."""
+        if item.wire_type != VARINT:
+            return stream.view(item.dtype)
+        wire, widths = read_varint_stream(stream)
+        values = from_wire(item, wire)
+        self.canonical &= not np.any(wire_values(item, values) != wire)
+        self.canonical &= not np.any(varint_widths(wire) != widths)
+        return values
+
     def _read_text(
         self, kind: MessageType, item: Field, part: Part, tokens: Tokens, rows: I64, base: int
     ) -> list[Span]:
@@ -280,8 +312,9 @@ class _Reader:
             return
         packed = tokens.wire_type == LEN
         if not packed.any():
-            values = self._numbers(item, tokens)
-            part.found[item.name] = np.bincount(rows, minlength=n), values
+            counts = np.zeros(n, np.int64)
+            np.add.at(counts, rows, tokens.n_records)
+            part.found[item.name] = counts, self._all_numbers(item, tokens)
             return
         length = tokens.value_end - tokens.value_start
         self.canonical &= bool(np.all(length > 0))

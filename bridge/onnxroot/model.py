@@ -169,8 +169,11 @@ class Model:
     def session(self, **options: Any) -> onnxruntime.InferenceSession:
         """Return an onnxruntime session on the model; no file is written.
 
+        External files, which may be larger than 2 GiB, are handed over as they are.
+
         Args:
-            options: For ``onnxruntime.InferenceSession``, such as ``providers``.
+            options: For ``onnxruntime.InferenceSession``, such as ``providers``. External files
+                are added to ``sess_options``.
 
         Raises:
             MissingDependencyError: onnxruntime is not installed.
@@ -181,11 +184,33 @@ class Model:
             raise MissingDependencyError(
                 "a session needs onnxruntime: pip install 'onnxroot[runtime]'"
             ) from error
-        if self.manifest.external_files:
+        if not self.manifest.external_files:
+            return onnxruntime.InferenceSession(self.to_bytes(), **options)
+        take_files = "add_external_initializers_from_files_in_memory"
+        if not self._has_plain_files() or not hasattr(onnxruntime.SessionOptions, take_files):
             data = b"".join(window.tobytes() for window in self._stored.windows(self._embedded()))
-        else:
-            data = self.to_bytes()
-        return onnxruntime.InferenceSession(data, **options)
+            return onnxruntime.InferenceSession(data, **options)
+        settings = options.setdefault("sess_options", onnxruntime.SessionOptions())
+        files = [self._content(file.location) for file in self.manifest.external_files]
+        names = [file.location for file in self.manifest.external_files]
+        getattr(settings, take_files)(names, files, [len(file) for file in files])
+        return onnxruntime.InferenceSession(self.to_bytes(), **options)
+
+    def _has_plain_files(self) -> bool:
+        """Whether onnxruntime finds all external tensors if it is given the files.
+
+        It looks for those of the main graph alone, under the names that the model has for them.
+        """
+        rows = self._children("TensorProto", "GraphProto", "initializer", self._main_graph)
+        external = self._stored.external
+        as_given = all(tensor.given == tensor.location for tensor in external.values())
+        return as_given and set(external) <= set(rows.tolist())
+
+    def _content(self, location: str) -> memoryview:
+        """Return an external file, checked against its SHA-256."""
+        out = io.BytesIO()
+        self._stored.copy(self._stored.files[location], out, location)
+        return out.getbuffer()
 
     def _embedded(self) -> Document:
         return embed(self._stored.tables(), self._stored, self._stored.files)
