@@ -71,7 +71,7 @@ struct Payloads {
 /// A model's tables and payloads, checked as they are read.
 class Stored {
 public:
-   Stored(const std::string &path, const std::string &directory) : fFile(path)
+   Stored(const std::string &path, const std::string &directory, const Limits &limits = {}) : fFile(path, limits)
    {
       fWhere = fFile.Location();
       fWhere.fModel = directory;
