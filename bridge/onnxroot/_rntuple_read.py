@@ -20,7 +20,7 @@ from onnxroot._blocks import check_blocks
 from onnxroot._file_bytes import FileBytes
 from onnxroot._limits import DEFAULT_LIMITS, Limits
 from onnxroot._manifest import TableInfo
-from onnxroot._page_map import PageMap, read_piece
+from onnxroot._page_map import PageMap, check_anchor, read_piece
 from onnxroot._spec import (
     CHUNK_NBYTES,
     FORMAT,
@@ -247,6 +247,8 @@ class RootFile:
             start = key.data_cursor.index
             chunk = self._file.file.chunk(start, start + stored)
             check_blocks(memoryview(chunk.raw_data).cast("B"), nbytes)
+        if key.fClassName == "ROOT::RNTuple":
+            check_anchor(bytes(key.get_uncompressed_chunk_cursor()[0].raw_data))
 
     @property
     def nbytes(self) -> int:
