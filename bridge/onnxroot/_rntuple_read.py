@@ -349,6 +349,8 @@ def _state_of(path: str) -> tuple[int, int, int] | None:
 
 
 def _check_magic(path: str) -> None:
+    if Path(path).is_fifo():
+        raise FormatError(f"{path}: is a pipe; expected a ROOT file, so copy it into one")
     with Path(path).open("rb") as file:
         head = file.read(512)
     if not head.startswith(b"root"):

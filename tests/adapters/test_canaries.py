@@ -1,6 +1,6 @@
 """Files of frameworks with code in them: `convert` runs none of it, whatever is installed.
 
-Each would make a folder if it were opened carelessly. Some are made by the framework, if it is there;
+Each would make a folder if it were opened carelessly. Some are made by the framework, if there;
 the others are made by hand, and so are tried without it, too.
 """
 
