@@ -133,13 +133,20 @@ class RootFile:
             return "another program has changed the file meanwhile: open it again"
         return "the file is damaged"
 
+    def blame(self, text: str) -> str:
+        """Return what to add to a message: what is the matter, unless it says so itself."""
+        says = "hadd" in text or "raise the limit" in text
+        return "" if says and not self.has_changed else f"; {self.fault}"
+
     @contextmanager
     def translated(self, where: str) -> Iterator[None]:
         """Turn whatever uproot raises on a damaged file into a FormatError."""
         try:
             yield
         except FormatError as error:
-            raise error if str(error).startswith(self.path) else error.within(where) from error
+            if str(error).startswith(self.path):
+                raise
+            raise FormatError(f"{where}: {error}{self.blame(str(error))}") from error
         except (OnnxRootError, MemoryError):
             raise
         except Exception as error:
@@ -432,8 +439,7 @@ class TableReader:
         try:
             pages = PageMap(ntuple, file.limits)
         except FormatError as error:
-            fault = "" if "hadd" in str(error) else f"; {file.fault}"
-            raise FormatError(f"{where}: {error}{fault}") from error
+            raise FormatError(f"{where}: {error}{file.blame(str(error))}") from error
         self._types, self._columns = pages.types, pages.columns
         self._clusters, self._n_rows = pages.clusters, pages.n_rows
         self.n_copies = self._check_counts()
