@@ -17,6 +17,7 @@ from click.testing import CliRunner, Result
 import onnxroot
 from onnxroot.cli import main
 from tests.golden import GOLDEN_NAMES, golden
+from tests.model_encodings import LEN, record
 from tests.samples import files_in, linear_model
 
 MODEL = linear_model().SerializeToString()
@@ -24,12 +25,14 @@ OTHER = linear_model(seed=2).SerializeToString()
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def run(*arguments: str | Path) -> Result:
+def run(*arguments: str | Path, **extra: Any) -> Result:
     """Run the command in this process; click before 8.2 mixes the streams unless told."""
     options: dict[str, Any] = {}
     if "mix_stderr" in signature(CliRunner).parameters:
         options["mix_stderr"] = False
-    return CliRunner(**options).invoke(main, list(map(str, arguments)), prog_name="onnxroot")
+    return CliRunner(**options).invoke(
+        main, list(map(str, arguments)), prog_name="onnxroot", **extra
+    )
 
 
 def run_process(
@@ -415,3 +418,45 @@ def test_optimised_python_finds_damage(kind: str, folder: Path) -> None:
     process = run_process("verify", folder / "bad.root", flags=["-O"])
     assert process.returncode in {1, 2}
     assert len(process.stderr.splitlines()) == 1
+
+
+# --- Names and limits that strangers choose -----------------------------------------------------
+
+
+def test_names_do_not_steer_the_terminal(tmp_path):
+    model = linear_model()
+    model.graph.initializer[0].name = "w\x1b]0;title\x07\x1b[2J"
+    model.graph.input[0].name = "\u202einput"
+    onnxroot.write(model, tmp_path / "m.root", metadata={"note\x1b[31m": "\x9b31m"})
+    for words in (["ls"], ["show"], ["verify", "--tensors"]):
+        done = run(*words, tmp_path / "m.root", color=True)
+        assert done.exit_code == 0
+        assert not {"\x1b", "\x07", "\x9b", "\u202e"} & set(done.output)
+    assert "w\\x1b]0;title\\x07\\x1b[2J FLOAT" in done.output
+    with uproot.update(tmp_path / "m.root") as file:
+        file["evil\x1b[2J/manifest"] = '{"format":"onnxroot"}'
+    done = run("ls", tmp_path / "m.root", color=True)
+    assert done.exit_code == 2
+    assert "\x1b" not in done.output
+
+
+def test_limits_are_raised_by_an_option(tmp_path):
+    data = b""
+    for level in reversed(range(1, 110)):
+        data = record((6, 1, 5)[level % 3], LEN, data)
+    (tmp_path / "m.onnx").write_bytes(record(7, LEN, data))
+    words = ["convert", str(tmp_path / "m.onnx"), str(tmp_path / "m.root")]
+    done = run(*words)
+    assert done.exit_code == 2
+    assert "raise the limit depth" in done.stderr
+    for more in (words, ["verify", words[2]], ["convert", words[2], str(tmp_path / "n.onnx")]):
+        assert run("--limit", "depth=200", *more).exit_code == 0
+    assert (tmp_path / "n.onnx").read_bytes() == record(7, LEN, data)
+    assert run("verify", words[2]).exit_code == 1
+
+
+@pytest.mark.parametrize("limit", ["depth", "depth=", "depth=x", "depth=-1", "width=3", "depth=0"])
+def test_limits_that_are_none(limit):
+    done = run("--limit", limit, "ls", "x.root")
+    assert done.exit_code == 2
+    assert "--limit" in done.stderr

@@ -1,6 +1,6 @@
 """Damage to the golden ROOT files: they give back the right bytes, or one of our errors.
 
-By default a sample; `tox -e fuzz` tries every byte and every length.
+By default a sample; `tox -e damage` tries every byte and every length.
 """
 
 import random
@@ -48,7 +48,7 @@ class Patient:
             with onnxroot.open(self.path) as model:
                 self.tables = list(model.manifest.tables)
             self.blobs = {
-                name: PageMap(file._get(self.directory, name), file.limits).blobs
+                name: PageMap(file._get(self.directory, name), file.limits).blobs()
                 for name in self.tables
             }
 
@@ -126,6 +126,7 @@ def test_more_bytes_and_lengths(root: Path, tmp_path: Path, record_property: obj
 
 
 @pytest.mark.fuzz
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("root", ROOTS, ids=lambda root: root.stem)
 def test_every_byte(root: Path, tmp_path: Path, record_property: object) -> None:
     patient = Patient(root, tmp_path)
@@ -134,6 +135,7 @@ def test_every_byte(root: Path, tmp_path: Path, record_property: object) -> None
 
 
 @pytest.mark.fuzz
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("root", ROOTS, ids=lambda root: root.stem)
 def test_every_length(root: Path, tmp_path: Path, record_property: object) -> None:
     patient = Patient(root, tmp_path)
@@ -163,7 +165,11 @@ def pairs_of_pages(patient: Patient) -> Iterator[tuple[str, tuple[int, int], tup
 
 
 @pytest.mark.parametrize(
-    "share", [pytest.param(40, id="some"), pytest.param(1, id="all", marks=pytest.mark.fuzz)]
+    "share",
+    [
+        pytest.param(40, id="some"),
+        pytest.param(1, id="all", marks=[pytest.mark.fuzz, pytest.mark.exhaustive]),
+    ],
 )
 @pytest.mark.parametrize("root", ROOTS, ids=lambda root: root.stem)
 def test_swapped_pages(root: Path, share: int, tmp_path: Path, record_property: object) -> None:

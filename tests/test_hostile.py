@@ -165,7 +165,7 @@ MANIFESTS: dict[str, tuple[Callable[[str], str], str]] = {
         lambda t: nested(t, '{"a":' * 50_000 + "1" + "}" * 50_000),
         "the manifest is no JSON",
     ),
-    "a number of 5,000 digits": (lambda t: nested(t, "9" * 5000), "the manifest is no JSON"),
+    "a number of 5,000 digits": (lambda t: nested(t, "9" * 5000), "a number of 5000 digits"),
     "no number": (lambda t: nested(t, "NaN"), "NaN is no number"),
     "infinity": (lambda t: nested(t, "-Infinity"), "-Infinity is no number"),
     "a key twice": (
@@ -174,6 +174,10 @@ MANIFESTS: dict[str, tuple[Callable[[str], str], str]] = {
     ),
     "a file of 10**400 bytes": (
         lambda t: t.replace('"nbytes":', '"nbytes":1' + "0" * 400 + ',"n":', 1),
+        "a number of 401 digits",
+    ),
+    "a file of 10**18 bytes": (
+        lambda t: t.replace('"nbytes":', '"nbytes":1' + "0" * 18 + ',"n":', 1),
         "raise the limit payload_ratio",
     ),
     "a fraction of a byte": (
@@ -181,7 +185,7 @@ MANIFESTS: dict[str, tuple[Callable[[str], str], str]] = {
         "inf is not a count",
     ),
     "rows beyond all numbers": (
-        lambda t: t.replace('"rows":2', '"rows":1' + "0" * 40, 1),
+        lambda t: t.replace('"rows":2', '"rows":1' + "0" * 18, 1),
         "the manifest says 1000",
     ),
 }

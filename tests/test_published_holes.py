@@ -161,6 +161,8 @@ def test_a_pipe(folder: Path) -> None:
     refuse(folder, "pipe", "is not a regular file")
     with pytest.raises(onnxroot.FormatError, match="is a pipe or a device"):
         onnxroot.write(folder / "pipe", folder / "m.root:m")
+    with pytest.raises(onnxroot.FormatError, match="is a pipe"):
+        onnxroot.open(folder / "pipe")
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from onnx import TensorProto
 
 import onnxroot
-from onnxroot.cli import main
 from tests.hostile import find_table, pages_of
 from tests.samples import external_tensor, graph_model, raw_tensor
+from tests.test_cli import run
 
 SMALL = np.arange(6, dtype=np.float32).reshape(2, 3)
 WHOLE = np.arange(20, dtype=np.int64)
@@ -77,16 +76,16 @@ def test_good_tensors_are_read_and_bad_ones_named(case: str, stored: Path) -> No
 
 
 def test_the_command_lists_them(stored: Path) -> None:
-    done = CliRunner().invoke(main, ["verify", "--tensors", str(stored)])
+    done = run("verify", "--tensors", stored)
     assert done.exit_code == 0
     assert "good    small FLOAT [2, 3]\n" in done.stdout
     damage_values(stored, WHOLE.tobytes())
-    done = CliRunner().invoke(main, ["verify", "--tensors", str(stored)])
+    done = run("verify", "--tensors", stored)
     assert done.exit_code == 1
     assert "good    small FLOAT [2, 3]\n" in done.stdout
     assert "damaged whole INT64 [20]\n" in done.stdout
     assert "(values of 'whole')" in done.stderr
-    done = CliRunner().invoke(main, ["verify", "--tensors", "--json", str(stored)])
+    done = run("verify", "--tensors", "--json", stored)
     (report,) = json.loads(done.stdout)
     assert [t["name"] for t in report["tensors"] if t["problem"]] == ["whole"]
 

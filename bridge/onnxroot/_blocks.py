@@ -33,14 +33,12 @@ def check_blocks(data: memoryview, nbytes: int) -> None:
     while position < len(data):
         header = bytes(data[position : position + _HEADER_NBYTES])
         if len(header) < _HEADER_NBYTES or header[:2] not in _ALGORITHMS:
-            raise FormatError(f"no compressed block begins with {header[:2]!r}; it is damaged")
+            raise FormatError(f"no compressed block begins with {header[:2]!r}")
         stored = int.from_bytes(header[3:6], "little")
         unpacked = int.from_bytes(header[6:9], "little")
         if not stored or unpacked > stored * _MOST_RATIO:
-            raise FormatError(
-                f"a block of {stored} bytes can't unpack to {unpacked}; it is damaged"
-            )
+            raise FormatError(f"a block of {stored} bytes can't unpack to {unpacked}")
         position += _HEADER_NBYTES + stored
         total += unpacked
     if position != len(data) or total != nbytes:
-        raise FormatError(f"compressed blocks hold {total} bytes, expected {nbytes}; damaged")
+        raise FormatError(f"compressed blocks hold {total} bytes, expected {nbytes}")

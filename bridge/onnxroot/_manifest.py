@@ -107,7 +107,9 @@ def parse_manifest(text: str, where: str) -> Manifest:
     if not text.isascii():
         raise FormatError(f"{where}: the manifest is not ASCII; the file is damaged")
     try:
-        value = json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
+        value = json.loads(
+            text, object_pairs_hook=_once, parse_constant=_no_number, parse_int=_whole
+        )
     except (ValueError, RecursionError) as error:
         raise FormatError(f"{where}: the manifest is no JSON: {error}; it is damaged") from error
     if not isinstance(value, dict) or value.get("format") != FORMAT:
@@ -140,6 +142,17 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(value) < len(pairs):
         raise ValueError("an object has a key twice")
     return value
+
+
+def _whole(digits: str) -> int:
+    """Return a number that other readers can hold, too.
+
+    Raises:
+        ValueError: It is longer than any of 64 bits.
+    """
+    if len(digits) > 20:
+        raise ValueError(f"a number of {len(digits)} digits")
+    return int(digits)
 
 
 def _no_number(name: str) -> None:

@@ -16,14 +16,10 @@ from onnxroot._envelopes import Header, Page, parse_footer, parse_header, parse_
 from onnxroot._limits import Limits
 from onnxroot.errors import FormatError
 
-__all__ = ["PageMap", "read_piece"]
+__all__ = ["PageMap", "check_anchor", "read_piece"]
 
 _ANCHOR = struct.Struct(">4H7Q")
-_ANCHOR_MEMBERS = (
-    *(f"fVersion{part}" for part in ("Epoch", "Major", "Minor", "Patch")),
-    *(f"f{part}{name}" for name in ("Header", "Footer") for part in ("Seek", "NBytes", "Len")),
-    "fMaxKeySize",
-)
+_BEFORE_ANCHOR = 6  # a byte count and a version
 
 
 class PageMap:
@@ -51,9 +47,6 @@ class PageMap:
         self._ntuple = ntuple
         self._limits = limits
         member = ntuple.member
-        anchor = _ANCHOR.pack(*map(member, _ANCHOR_MEMBERS))
-        if xxhash.xxh3_64_intdigest(anchor) != ntuple._anchor_checksum:  # noqa: SLF001
-            raise FormatError("the checksum of its anchor is wrong")  # uproot's is an assert
         if not member("fSeekHeader"):
             raise FormatError(
                 "is empty, as hadd leaves an RNTuple that is in a directory: the file was probably "
@@ -122,6 +115,22 @@ class PageMap:
         """Read a piece of the file, and decompress it if it has another length than it should."""
         self._limits.check_table("its description", nbytes, length)
         return bytes(read_piece(self._ntuple, Page(0, offset, nbytes), length))
+
+
+def check_anchor(data: bytes) -> None:
+    """Check the object that is an RNTuple's anchor; uproot does so too, but by asserts.
+
+    Args:
+        data: The object, unpacked.
+
+    Raises:
+        FormatError: It is cut, or its checksum is wrong.
+    """
+    end = _BEFORE_ANCHOR + _ANCHOR.size
+    anchor, checksum = data[_BEFORE_ANCHOR:end], data[end : end + 8]
+    found = xxhash.xxh3_64_intdigest(anchor)
+    if len(checksum) < 8 or found != int.from_bytes(checksum, "big"):
+        raise FormatError("the checksum of its anchor is wrong")
 
 
 def read_piece(ntuple: Any, page: Page, length: int) -> memoryview:

@@ -22,7 +22,7 @@ from onnxroot._encodings import CHAR, ENCODINGS, decode
 from onnxroot._limits import DEFAULT_LIMITS, Limits
 from onnxroot._manifest import TableInfo
 from onnxroot._overlap import new_pool
-from onnxroot._page_map import PageMap, read_piece
+from onnxroot._page_map import PageMap, check_anchor, read_piece
 from onnxroot._root_source import open_bytes
 from onnxroot._spec import (
     CHUNK_NBYTES,
@@ -144,13 +144,20 @@ class RootFile:
             return "another program has changed the file meanwhile: open it again"
         return "the file is damaged"
 
+    def blame(self, text: str) -> str:
+        """Return what to add to a message: what is the matter, unless it says so itself."""
+        says = "hadd" in text or "raise the limit" in text
+        return "" if says and not self.has_changed else f"; {self.fault}"
+
     @contextmanager
     def translated(self, where: str) -> Iterator[None]:
         """Turn whatever uproot raises on a damaged file into a FormatError."""
         try:
             yield
         except FormatError as error:
-            raise error if str(error).startswith(self.path) else error.within(where) from error
+            if str(error).startswith(self.path):
+                raise
+            raise FormatError(f"{where}: {error}{self.blame(str(error))}") from error
         except (OnnxRootError, MemoryError):
             raise
         except Exception as error:
@@ -262,6 +269,8 @@ class RootFile:
             start = key.data_cursor.index
             chunk = self._file.file.chunk(start, start + stored)
             check_blocks(memoryview(chunk.raw_data).cast("B"), nbytes)
+        if key.fClassName == "ROOT::RNTuple":
+            check_anchor(bytes(key.get_uncompressed_chunk_cursor()[0].raw_data))
 
     def not_a_directory(self, directory: str) -> str:
         """Return the first part of a path that is something else than a directory, or ""."""
@@ -390,8 +399,7 @@ class TableReader:
         try:
             pages = PageMap(ntuple, file.limits)
         except FormatError as error:
-            fault = "" if "hadd" in str(error) else f"; {file.fault}"
-            raise FormatError(f"{where}: {error}{fault}") from error
+            raise FormatError(f"{where}: {error}{file.blame(str(error))}") from error
         self._pages = pages
         self._types, self._columns, self._n_rows = pages.types, pages.columns, pages.n_rows
         self.n_copies = self._check_counts()
@@ -496,7 +504,7 @@ class TableReader:
             values = self._column(number, cluster)
             return values if values.flags.writeable else values.copy()  # no view of the file
 
-        pages = (page for columns in self._clusters[cluster] for page in columns)
+        pages = (page for columns in self._pages.cluster(cluster) for page in columns)
         is_large = sum(page.n_elements for page in pages) > _LARGE
         apply = self._file.pool().map if is_large else map
         return list(apply(column, range(len(self._types))))

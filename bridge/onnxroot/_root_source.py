@@ -66,6 +66,8 @@ class _Local:
     def __init__(self, path: str, patches: Sequence[tuple[int, bytes]]) -> None:
         self._path = path
         self._state = _state_of(path)
+        if Path(path).is_fifo():
+            raise FormatError(f"{path}: is a pipe; expected a ROOT file, so copy it into one")
         with Path(path).open("rb") as file:
             _check_magic(path, file.read(_HEAD_NBYTES))
         self.nbytes = Path(path).stat().st_size

@@ -10,7 +10,9 @@
 #include "envelopes.hxx"
 #include "error.hxx"
 #include "json.hxx"
+#include "limits.hxx"
 #include "root_file.hxx"
+#include "spec.hxx"
 #include "unzip.hxx"
 #include "xxhash.hxx"
 
@@ -20,6 +22,7 @@
 #include <cstdint>
 #include <cstring>
 #include <map>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -42,6 +45,7 @@ public:
          where.Fail(name, error.what(), "something else", "it is missing or damaged");
       }
       CountCopies();
+      CheckSizes();
    }
    std::size_t NClusters() const { return fDigests.size(); }
 
@@ -99,6 +103,8 @@ private:
    {
       std::string bytes;
       const std::uint64_t stored = link.fLocator.fNBytes;
+      if (link.fLength > fFile.Limit().MostOfTable(std::min(stored, fFile.NBytes())))
+         throw std::invalid_argument("metadata that the bytes at hand can hold");
       if (stored == link.fLength) {
          bytes.resize(fFile.CheckedSize(link.fLocator.fPosition, stored, fWhere, fName));
          fFile.Read(bytes.data(), link.fLocator.fPosition, stored, fWhere, fName);
@@ -178,6 +184,32 @@ private:
          fWhere.Fail(fName, std::to_string(fNRows) + " rows", std::to_string(rows), advice);
       if (fClusters.size() != NClusters())
          fWhere.Fail(fName, std::to_string(NClusters()) + " clusters", std::to_string(fClusters.size()), advice);
+   }
+   /// What the pages unpack to must be possible, before any is read.
+   void CheckSizes() const
+   {
+      const std::string folder = "tensors/";
+      const bool isStorage = fName.compare(0, folder.size(), folder) == 0;
+      std::set<std::pair<std::uint64_t, std::uint64_t>> pieces;
+      std::uint64_t stored = 0, unpacked = 0, values = 0;
+      for (const Cluster &cluster : fClusters)
+         for (const auto &[name, parts] : fColumns)
+            for (const Part &part : parts) {
+               std::uint64_t nbytes = 0;
+               const bool large = isStorage && name == "values" && !part.fIsIndex;
+               if (part.fNumber >= cluster.fPages.size())
+                  continue; // which is found when it is read
+               for (const Page &page : cluster.fPages[part.fNumber]) {
+                  nbytes += page.fNElements * part.fSize;
+                  if (!large && pieces.emplace(page.fLocator.fPosition, page.fLocator.fNBytes).second)
+                     stored += std::min(page.fLocator.fNBytes, fFile.NBytes());
+               }
+               (large ? values : unpacked) += nbytes;
+               fWhere.Need(!large || nbytes <= kChunkNBytes, fName, "clusters of at most 8 MiB", "a longer one");
+            }
+      fWhere.Need(unpacked <= fFile.Limit().MostOfTable(stored) &&
+                     values / fFile.Limit().fPayloadRatio <= fFile.NBytes(),
+                  fName, "values that the bytes at hand can hold (or higher Limits)", "more");
    }
    std::map<std::string, Column> ReadColumns(std::size_t copy)
    {
