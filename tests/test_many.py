@@ -224,13 +224,14 @@ def test_models_of_a_framework(zoo: Path, tmp_path: Path, monkeypatch) -> None:
     assert statuses()["a.number"].startswith("failed")
 
 
-@pytest.mark.parametrize("kind", ["missing", "root", "url", "empty"])
+@pytest.mark.parametrize("kind", ["missing", "root", "model", "url", "empty"])
 def test_sources_that_are_none(kind: str, zoo: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     onnxroot.write(model(1), tmp_path / "m.root")
     source, error = {
         "missing": (tmp_path / "missing.onnx", "No such file"),
-        "root": (tmp_path / "m.root", "is a ROOT file already"),
+        "root": (tmp_path / "m.root", "is in a ROOT file already"),
+        "model": (f"{tmp_path}/m.root:model", "is in a ROOT file already"),
         "url": ("https://host.invalid/m.onnx", "download it first"),
         "empty": (tmp_path / "empty", "holds no files with models"),
     }[kind]
