@@ -344,7 +344,7 @@ def test_dask(name: str, zoo: Path, tmp_path: Path) -> None:
     from distributed import Client, LocalCluster  # noqa: PLC0415  (optional)
 
     (zoo / "bad.onnx").write_bytes(b"\xff" * 40)
-    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": "127.0.0.1:0"}
     with LocalCluster(**options) as cluster, Client(cluster) as client:
         report = onnxroot.convert_many([zoo], tmp_path / name, client.get_executor())
         assert report.counts == {"converted": len(GOOD), "skipped": 0, "failed": 1}
