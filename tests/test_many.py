@@ -225,13 +225,14 @@ def test_models_of_a_framework(zoo: Path, tmp_path: Path, monkeypatch) -> None:
     assert statuses()["a.number"].startswith("failed")
 
 
-@pytest.mark.parametrize("kind", ["missing", "root", "url", "empty"])
+@pytest.mark.parametrize("kind", ["missing", "root", "model", "url", "empty"])
 def test_sources_that_are_none(kind: str, zoo: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     onnxroot.write(model(1), tmp_path / "m.root")
     source, error = {
         "missing": (tmp_path / "missing.onnx", "No such file"),
-        "root": (tmp_path / "m.root", "is a ROOT file already"),
+        "root": (tmp_path / "m.root", "is in a ROOT file already"),
+        "model": (f"{tmp_path}/m.root:model", "is in a ROOT file already"),
         "url": ("https://host.invalid/m.onnx", "download it first"),
         "empty": (tmp_path / "empty", "holds no files with models"),
     }[kind]
@@ -344,7 +345,7 @@ def test_dask(name: str, zoo: Path, tmp_path: Path) -> None:
     from distributed import Client, LocalCluster  # noqa: PLC0415  (optional)
 
     (zoo / "bad.onnx").write_bytes(b"\xff" * 40)
-    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0"}
+    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": "127.0.0.1:0"}
     with LocalCluster(**options) as cluster, Client(cluster) as client:
         report = onnxroot.convert_many([zoo], tmp_path / name, client.get_executor())
         assert report.counts == {"converted": len(GOOD), "skipped": 0, "failed": 1}

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from onnxroot import api
-from onnxroot._address import Address, is_remote
+from onnxroot._address import Address, is_remote, parse_address
 from onnxroot._limits import Limits
 from onnxroot._locations import map_file, relative_path
 from onnxroot._manifest import Manifest
@@ -166,10 +166,7 @@ def _has_files(manifest: Manifest, source: Path, recipe: Recipe) -> bool:
 def _convert(task: Task, recipe: Recipe) -> str:
     source, address = Path(task.source), task.part or task.address
     place = Path(address.path)
-    if _is_root(source):
-        raise UnsupportedModelError(
-            f"{source}: is a ROOT file already; copy its models with onnxroot cp"
-        )
+    _refuse_root(task.source)
     check_source(source)
     if task.part:
         _refuse_existing(task.address, recipe)
@@ -235,8 +232,20 @@ def _is_damaged(address: Address) -> bool:
     return False
 
 
-def _is_root(path: Path) -> bool:
+def _refuse_root(source: str) -> None:
+    """Refuse what is in a ROOT file.
+
+    Raises:
+        UnsupportedModelError: It is.
+        OSError: There is no such file.
+    """
+    address = parse_address(source)
+    path = Path(address.path)
     if path.is_dir():
-        return False
+        return
     with path.open("rb") as file:
-        return file.read(4) == b"root"
+        if address.directory or file.read(4) == b"root":
+            raise UnsupportedModelError(
+                f"{source}: is in a ROOT file already; copy it with onnxroot cp, or convert it "
+                "alone to .onnx"
+            )

@@ -96,9 +96,11 @@ class RemoteFile:
         with self._lock:
             small = [r for r in ranges if r[1] - r[0] < _LARGE and self._kept(*r) is None]
             for item in ranges:
-                is_small = item[1] - item[0] < _LARGE
-                if not is_small and item not in self._pending and len(self._pending) < _PENDING:
-                    self._pending[item] = self._transport.start([item])
+                if item[1] - item[0] < _LARGE or item in self._pending:
+                    continue
+                while len(self._pending) >= _PENDING:  # the oldest were not read after all
+                    self._pending.popitem(last=False)[1].cancel()
+                self._pending[item] = self._transport.start([item])
         wide = _joined(small)
         if wide:
             for (start, _), data in zip(wide, self._fetch(wide), strict=True):

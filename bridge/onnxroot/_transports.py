@@ -348,7 +348,9 @@ def _plain(error: BaseException, url: str, timeout: float) -> Exception:
         )
     if isinstance(error, _RefusedError) and error.status not in {401, 403}:
         return RemoteError(f"{url}: the server says {text}")
-    if isinstance(error, (_RefusedError, PermissionError)) or re.search(r"\[3010\]", text):
+    if isinstance(error, (_RefusedError, PermissionError)) or re.search(
+        r"\[3010\]|credentials", text
+    ):
         return RemoteError(
             f"{url}: the server refuses to give the file ({text}); have you the right to read it, "
             "and has your proxy or token expired?"
