@@ -22,7 +22,8 @@ from onnxroot_adapters._keras_config import (
 )
 from onnxroot_adapters._keras_input import with_input
 from onnxroot_adapters._keras_layers import former_objects
-from onnxroot_adapters._keras_weights import LayerWeights, read_layers, to_keras_3
+from onnxroot_adapters._keras_merge import without_branches
+from onnxroot_adapters._keras_weights import LayerWeights, layers_of, read_layers, to_keras_3
 from onnxroot_adapters._require import require
 from onnxroot_adapters._tf_files import (
     ARCHITECTURE,
@@ -250,7 +251,8 @@ def _assemble(
     version = config.get("keras_version") or group.attrs.get("keras_version")
     layers = read_layers(group, str(path))
     model = _build(keras, path, config, version, layers, custom, options)
-    entries = _entries(config)
+    entries = _entries(without_branches(config))
+    made = {layer.name: layer for layer in model.layers}
     backend = _text(group.attrs["backend"]) if "backend" in group.attrs else None
     converted = [
         LayerWeights(
@@ -259,6 +261,7 @@ def _assemble(
                 to_keras_3(
                     entries[layer.name],
                     layer.arrays,
+                    layer=made.get(layer.name),
                     version=major_version(version),
                     backend=backend,
                 )
@@ -301,12 +304,8 @@ def _build(
 
 def _entries(config: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """Return the layers of an architecture by name, those of models within it left out."""
-    inner = config["config"]
-    layers = inner if isinstance(inner, list) else inner.get("layers", [])
     return {
-        str(entry.get("name") or entry["config"].get("name")): entry
-        for entry in layers
-        if isinstance(entry.get("config"), Mapping)
+        str(entry.get("name") or entry["config"].get("name")): entry for entry in layers_of(config)
     }
 
 

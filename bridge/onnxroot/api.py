@@ -389,7 +389,9 @@ def _compare(document: Document, data: U8, what: str) -> None:
 
 
 def _is_root(path: str) -> bool:
-    """Return whether a file begins as ROOT files do."""
+    """Return whether a file begins as ROOT files do; a SavedModel is a folder."""
+    if Path(path).is_dir():
+        return False
     with Path(path).open("rb") as file:
         return file.read(4) == b"root"
 
