@@ -10,6 +10,8 @@ from typing import Any
 
 __all__ = ["calls_of_keras_3"]
 
+_RECURRENT = {"Bidirectional", "ConvLSTM2D", "GRU", "LSTM", "RNN", "SimpleRNN"}
+
 
 def calls_of_keras_3(
     config: Mapping[str, Any], layers: Sequence[Mapping[str, Any]]
@@ -85,28 +87,32 @@ def _alone(calls: Any) -> Any:
 def _with_tensors_by_name(layer: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return a layer in the form of Keras 3 if it is called with tensors by name.
 
-    In the form of Keras 2, Keras 3 takes what stands there for lists of words and numbers.
+    In the form of Keras 2, Keras 3 takes what stands there for lists of words and numbers. The
+    states that a recurrent layer begins with stand behind its input.
     """
     nodes = layer.get("inbound_nodes")
-    if not isinstance(nodes, list) or not any(map(_has_tensors_by_name, nodes)):
+    if not isinstance(nodes, list) or not all(map(_is_node, nodes)):
+        return layer
+    recurrent = layer["class_name"] in _RECURRENT
+    if not any(_has_tensors_by_name(node) or (recurrent and len(node) > 1) for node in nodes):
         return layer
     found = []
     for node in nodes:
-        tensors = [_tensor(call) for call in node]
-        named = {key: _map_tensors(value) for key, value in node[0][3].items()}
+        tensors: list[Any] = [_tensor(call) for call in node]
+        named = _map_tensors(node[0][3]) if len(node[0]) > 3 else {}
+        if recurrent and len(tensors) > 1:
+            named["initial_state"], tensors = tensors[1:], tensors[:1]
         found.append({"args": [tensors if len(tensors) > 1 else tensors[0]], "kwargs": named})
     return {**layer, "inbound_nodes": found}
 
 
+def _is_node(node: Any) -> bool:
+    return isinstance(node, list) and bool(node) and all(map(_is_call, node))
+
+
 def _has_tensors_by_name(node: Any) -> bool:
-    return (
-        isinstance(node, list)
-        and bool(node)
-        and all(_is_call(call) for call in node)
-        and len(node[0]) > 3
-        and isinstance(node[0][3], dict)
-        and _map_tensors(node[0][3]) != node[0][3]
-    )
+    named = node[0][3] if len(node[0]) > 3 else {}
+    return bool(_map_tensors(named) != named)
 
 
 def _is_call(value: Any) -> bool:

@@ -24,6 +24,7 @@ __all__ = [
     "major_version",
     "modernise",
     "rename_hard_sigmoid",
+    "resizes_as_tensorflow_1",
     "runs_code",
     "without_shapes",
 ]
@@ -135,6 +136,20 @@ def major_version(text: object) -> int:
         text = text.decode("ascii", "replace")
     first = str(text or "1").partition(".")[0]
     return int(first) if first.isdigit() else 2
+
+
+def resizes_as_tensorflow_1(architecture: object, version: str) -> bool:
+    """Say whether a network resizes images with weights for which Keras 3 has others.
+
+    TensorFlow 1, and Keras before 2.4 with it, took the corners of pixels for their centres.
+    """
+    numbers = [int(part) for part in version.split(".")[:2] if part.isdigit()]
+    return numbers < [2, 4] and any(
+        isinstance(entry.get("config"), Mapping)
+        and entry["config"].get("interpolation", "nearest") != "nearest"
+        for name, entry in classes_in(architecture)
+        if name == "UpSampling2D"
+    )
 
 
 def rename_hard_sigmoid(architecture: Any) -> Any:

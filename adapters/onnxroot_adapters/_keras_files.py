@@ -17,13 +17,14 @@ from onnxroot.errors import FormatError, OnnxRootError, UnsupportedModelError
 from onnxroot_adapters._keras_config import (
     major_version,
     modernise,
+    resizes_as_tensorflow_1,
     runs_code,
     without_shapes,
 )
 from onnxroot_adapters._keras_input import with_input
 from onnxroot_adapters._keras_layers import former_objects
 from onnxroot_adapters._keras_merge import without_branches
-from onnxroot_adapters._keras_weights import LayerWeights, layers_of, read_layers, to_keras_3
+from onnxroot_adapters._keras_weights import LayerWeights, count_by_one, layers_of, read_layers, to_keras_3
 from onnxroot_adapters._require import require
 from onnxroot_adapters._tf_files import (
     ARCHITECTURE,
@@ -171,6 +172,9 @@ def _open_archive(
         with tempfile.TemporaryDirectory() as folder:
             weights = Path(folder) / "model.weights.h5"
             weights.write_bytes(archive.read("model.weights.h5"))
+            h5py = require("h5py", extra="tensorflow", what="a .keras archive")
+            with h5py.File(weights, "r+") as file:
+                count_by_one(file)
             model.load_weights(str(weights))
         return model, origin
 
@@ -288,6 +292,11 @@ def _build(
     objects = former_objects(keras) | custom
     if "module" in config and major_version(version) >= 3:
         return keras.models.model_from_json(json.dumps(config), custom_objects=objects)
+    if resizes_as_tensorflow_1(config, _text(version)):
+        raise UnsupportedModelError(
+            f"{path}: has UpSampling2D with bilinear interpolation, and Keras {_text(version)} did "
+            "that in another way than today: convert the model where it was made"
+        )
     modern = modernise(config, major_version(version))
     name = modern["class_name"]
     if name not in ("Sequential", "Functional") or "layers" not in modern["config"]:

@@ -30,6 +30,7 @@ def former_objects(keras: Any) -> dict[str, Any]:
         **_dense(keras),
         **_normalization(keras),
         **_locally_connected(keras),
+        **_time_distributed(keras),
         **_channels_first(keras),
     }
 
@@ -233,6 +234,24 @@ def _locally_connected(keras: Any) -> dict[str, Any]:
         rank = 2
 
     return {"LocallyConnected1D": LocallyConnected1D, "LocallyConnected2D": LocallyConnected2D}
+
+
+def _time_distributed(keras: Any) -> dict[str, Any]:
+    """Return TimeDistributed as Keras 2 had it: all steps at once.
+
+    Keras 3 makes one step after the other, which the exporter gets wrong if their number varies.
+    """
+    ops = keras.ops
+
+    class TimeDistributed(keras.layers.TimeDistributed):  # type: ignore[name-defined, misc]  # a module that is an argument
+        def call(self, x: Any, training: bool = False, mask: Any = None) -> Any:
+            del mask  # it says which steps count, and the layer sees one at a time
+            given = {"training": training} if self.layer._call_has_training_arg else {}  # noqa: SLF001  (as the class above does)
+            shape = ops.shape(x)
+            y = self.layer.call(ops.reshape(x, (-1, *shape[2:])), **given)
+            return ops.reshape(y, (-1, shape[1], *ops.shape(y)[1:]))
+
+    return {"TimeDistributed": TimeDistributed}
 
 
 def _channels_first(keras: Any) -> dict[str, Any]:

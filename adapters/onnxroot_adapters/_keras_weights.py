@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from onnxroot.errors import FormatError
 
-__all__ = ["LayerWeights", "layers_of", "read_layers", "to_keras_3"]
+__all__ = ["LayerWeights", "count_by_one", "layers_of", "read_layers", "to_keras_3"]
 
 Array = npt.NDArray[Any]
 
@@ -97,6 +97,31 @@ def _member(group: Any, name: str, where: str) -> Any:
     if isinstance(found, h5py.Dataset) and (found.external or found.is_virtual):
         raise FormatError(f"{where}: {name} lies in another file, which is not opened")
     return found
+
+
+def count_by_one(group: Any) -> None:
+    """Give layers in a ``.keras`` archive the names that Keras 3 looks for.
+
+    Keras 2.12 and 2.13 counted twice: dense, dense_2, dense_4 instead of dense, dense_1, dense_2.
+
+    Args:
+        group: ``h5py.Group``; changed in place.
+    """
+    for key in ("_layer_checkpoint_dependencies", "layers"):
+        if key not in group:
+            continue
+        kinds: dict[str, dict[int, str]] = {}
+        for name in group[key]:
+            base, _, number = name.rpartition("_")
+            named = (base, int(number)) if base and number.isdigit() else (name, 0)
+            kinds.setdefault(named[0], {})[named[1]] = name
+            count_by_one(group[key][name])
+        for base, numbered in kinds.items():
+            if any(number % 2 for number in numbered):
+                continue
+            for number in sorted(numbered):
+                if number:
+                    group[key].move(numbered[number], f"{base}_{number // 2}")
 
 
 # --- layouts -------------------------------------------------------------------------------------
