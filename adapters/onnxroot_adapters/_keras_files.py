@@ -24,7 +24,13 @@ from onnxroot_adapters._keras_config import (
 from onnxroot_adapters._keras_input import with_input
 from onnxroot_adapters._keras_layers import former_objects
 from onnxroot_adapters._keras_merge import without_branches
-from onnxroot_adapters._keras_weights import LayerWeights, count_by_one, layers_of, read_layers, to_keras_3
+from onnxroot_adapters._keras_weights import (
+    LayerWeights,
+    count_by_one,
+    layers_of,
+    read_layers,
+    to_keras_3,
+)
 from onnxroot_adapters._require import require
 from onnxroot_adapters._tf_files import (
     ARCHITECTURE,

@@ -243,7 +243,7 @@ def _time_distributed(keras: Any) -> dict[str, Any]:
     """
     ops = keras.ops
 
-    class TimeDistributed(keras.layers.TimeDistributed):  # type: ignore[name-defined, misc]  # a module that is an argument
+    class TimeDistributed(keras.layers.TimeDistributed):  # type: ignore[misc]  # a module that is an argument
         def call(self, x: Any, training: bool = False, mask: Any = None) -> Any:
             del mask  # it says which steps count, and the layer sees one at a time
             given = {"training": training} if self.layer._call_has_training_arg else {}  # noqa: SLF001  (as the class above does)
@@ -281,6 +281,7 @@ def _channels_first(keras: Any) -> dict[str, Any]:
                 found = super().compute_output_shape((shape[0], *shape[2:], shape[1]))
                 return (found[0], found[-1], *found[1:-1])
 
+        ChannelsFirst.__name__ = base.__name__  # by which a .keras archive calls its weights
         return ChannelsFirst
 
     return {CHANNELS_FIRST + name: made(getattr(keras.layers, name)) for name in CONVOLUTIONS}
