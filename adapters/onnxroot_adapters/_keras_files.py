@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +36,14 @@ from onnxroot_adapters._keras_weights import (
 from onnxroot_adapters._require import require
 from onnxroot_adapters._tf_files import (
     ARCHITECTURE,
+    FULL_HDF5,
     KERAS_ARCHIVE,
     WEIGHTS,
     architecture_beside,
     read_architecture,
 )
 
-__all__ = ["custom_objects_of", "first_line", "open_keras"]
+__all__ = ["choose_keras", "custom_objects_of", "first_line", "open_keras"]
 
 _CODE_REFUSED = (
     "{path}: holds {what}, which runs its author's code when the model is opened; if you trust its "
@@ -72,6 +75,36 @@ def open_keras(path: Path, what: str, options: Options) -> tuple[Any, dict[str, 
         if former is None:
             raise
         return former
+
+
+def choose_keras(path: Path, what: str, options: Options) -> None:
+    """Let ``tf.keras`` be the Keras that a file's custom objects were written for.
+
+    TensorFlow decides that once, when it is first asked: call this before it is imported.
+    """
+    of_keras = what in (FULL_HDF5, KERAS_ARCHIVE, WEIGHTS)
+    if not options.custom_objects or not of_keras or find_spec("tf_keras") is None:
+        return
+    if _written_by(path, what, options) < 3:
+        os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+
+
+def _written_by(path: Path, what: str, options: Options) -> int:
+    """Return the major version of Keras that a file is from."""
+    version: object = None
+    if what == KERAS_ARCHIVE:
+        with zipfile.ZipFile(path) as archive:
+            if "metadata.json" in archive.namelist():
+                version = json.loads(archive.read("metadata.json")).get("keras_version")
+        return major_version(version or "3")
+    if what == WEIGHTS:
+        where = options.architecture or architecture_beside(path)
+        version = read_architecture(where).get("keras_version") if where else None
+    h5py = require("h5py", extra="tensorflow", what="a model in HDF5")
+    with h5py.File(path, "r") as file:
+        group = file.get("model_weights", file)
+        version = version or file.attrs.get("keras_version", group.attrs.get("keras_version"))
+    return major_version(version)
 
 
 def _open_with(
@@ -113,9 +146,20 @@ def open_with_keras_2(
             model = former.models.load_model(str(path), custom_objects=custom, compile=False)
         else:
             return None
-    except Exception:  # noqa: BLE001  (what Keras 3 said is what the user gets)
-        return None
+    except Exception as error:
+        if any("tf_keras" in _modules_of(value) for value in custom.values()):
+            raise UnsupportedModelError(
+                f"{path}: tf_keras {former.__version__}, which {options.custom_objects} is for, "
+                f"can't open it: {first_line(error)}"
+            ) from error
+        return None  # what Keras 3 said is what the user gets
     return model, {"opened_with": f"tf_keras {former.__version__}"}
+
+
+def _modules_of(value: object) -> set[str]:
+    """Return the packages that a class, and what it is made from, are defined in."""
+    bases = value.__mro__ if isinstance(value, type) else ()
+    return {base.__module__.partition(".")[0] for base in bases}
 
 
 def _runs_code_within(path: Path, what: str) -> bool:
