@@ -161,7 +161,7 @@ _FOREIGN = (
         "inputs",
         multiple=True,
         metavar="NAME:SHAPE",
-        help="Shape of an input that the file does not give, as x:?,16; ? may vary.",
+        help="Shape of an input that the file does not give, as x:?x16; ? may vary.",
     ),
     click.option(
         "--dynamic",
@@ -206,9 +206,9 @@ def _foreign(command: Callable[..., R]) -> Callable[..., R]:
 
 def _parse_input(text: str) -> tuple[str, tuple[int | None, ...]]:
     name, mark, shape = text.rpartition(":")
-    sizes = [part.strip() for part in shape.split(",") if part.strip()]
+    sizes = [part.strip() for part in shape.replace("x", ",").split(",") if part.strip()]
     if not mark or any(not size.isdigit() and size != "?" for size in sizes):
-        raise click.BadParameter("expected NAME:SHAPE, such as x:?,16", param_hint="--input")
+        raise click.BadParameter("expected NAME:SHAPE, such as x:?x16", param_hint="--input")
     return name, tuple(None if size == "?" else int(size) for size in sizes)
 
 
@@ -312,7 +312,7 @@ def convert(
     onnxroot convert models.root:tagger tagger.onnx
     onnxroot convert https://host.example/models.root:tagger tagger.onnx
     onnxroot convert tagger.keras models.root:tagger
-    onnxroot convert tagger.pt models.root:tagger --input x:?,16
+    onnxroot convert tagger.pt models.root:tagger --input x:?x16
     onnxroot convert a.onnx b.onnx models/ zoo.root
     onnxroot convert models/ zoo/ --jobs 4
     """  # noqa: D301  (click's mark for lines as they are)
