@@ -450,7 +450,7 @@ def _compare(stored: StoredModel, document: Document, data: U8, what: str) -> No
 
 
 def _is_root(path: str) -> bool:
-    """Return whether a file begins as ROOT files do, or is to be taken for one: a remote one; a SavedModel is a folder."""
+    """Return whether a file begins as ROOT files do; a remote one is taken for such."""
     if is_remote(path):
         if path.lower().partition("?")[0].endswith(".onnx"):
             raise UnsupportedModelError(
@@ -458,7 +458,7 @@ def _is_root(path: str) -> bool:
                 "copy"
             )
         return True
-    if Path(path).is_dir():
+    if Path(path).is_dir():  # a SavedModel
         return False
     with Path(path).open("rb") as file:
         return file.read(4) == b"root"
