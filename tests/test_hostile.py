@@ -136,7 +136,7 @@ FILES: dict[str, tuple[Callable[[bytearray], None], str]] = {
     "a header far away": (change_anchor(SEEK_HEADER=(1 << 64) - 8), "NodeProto: can't be read"),
     "a footer that is the header": (change_anchor(SEEK_FOOTER=5000), "NodeProto: "),
     "many pages": (many_pages, "NodeProto: its description: .* unpack to"),
-    "many rows": (many_rows, "36028797018963968 rows, the manifest says 2"),
+    "many rows": (many_rows, "36028797018963968"),
     "many fields": (many_fields, "NodeProto: its description: .* unpack to"),
     "directories in two places": (
         lambda data: nested_directories(data, 40, 2),
