@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -26,7 +25,6 @@ COMPRESSIONS = ("zstd", "lz4", "lzma", "none")
 _LEAST_NBYTES: Final = 1 << 9  # fewer bytes take less time to store than to compress
 _LEAST_GAIN: Final = 64  # less than this part is not worth the time to decompress
 _MOST_NBYTES: Final = 1 << 23  # of a block; the header has room for twice as many
-_TAKEN_NBYTES: Final = 1 << 15  # of the last part of a page, compressed with the others
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +41,11 @@ class Compression:
     head: bytes
     coder: Any
 
-    def __call__(self, data: U8, n_parts: int = 1) -> list[Piece]:
+    def __call__(self, data: U8) -> list[Piece]:
         """Compress.
 
         Args:
             data: Some bytes.
-            n_parts: Of how many equal parts, which differ in kind, they consist.
 
         Returns:
             Blocks, in pieces that belong end to end; or the bytes as they are, where compression
@@ -56,14 +53,13 @@ class Compression:
         """
         if not self.head or len(data) < _LEAST_NBYTES:
             return [memoryview(data)]
-        edges = _edges(len(data), n_parts)
-        blocks = [self._block(data[start:stop]) for start, stop in pairwise(edges)]
-        sizes = [stop - start for start, stop in pairwise(edges)]
-        if any(nbytes_of(b) >= size for b, size in zip(blocks, sizes, strict=True)):
-            if len(edges) == 2 or n_parts == 1:
-                return [memoryview(data)]  # ROOT reads no block that did not shrink
-            return self(data)
-        pieces = [piece for block in blocks for piece in block]
+        pieces: list[Piece] = []
+        for start in range(0, len(data), _MOST_NBYTES):
+            some = data[start : start + _MOST_NBYTES]
+            block = self._block(some)
+            if nbytes_of(block) >= len(some):  # ROOT reads no block that did not shrink
+                return [memoryview(data)]
+            pieces += block
         worth_while = nbytes_of(pieces) + len(data) // _LEAST_GAIN < len(data)
         return pieces if worth_while else [memoryview(data)]
 
@@ -72,18 +68,6 @@ class Compression:
         checksum = xxhash.xxh64_digest(content) if self.head == _LZ4 else b""
         sizes = (len(content) + len(checksum), len(data))
         return [self.head + b"".join(n.to_bytes(3, "little") for n in sizes) + checksum, content]
-
-
-def _edges(nbytes: int, n_parts: int) -> list[int]:
-    """Return where blocks begin and end.
-
-    The last part, of the highest bytes, is compressed by itself, but for its begin: that makes the
-    others, which are often noise, a block that shrinks.
-    """
-    part = nbytes // n_parts
-    if n_parts > 1 and part >= 4 * _TAKEN_NBYTES and nbytes <= _MOST_NBYTES:
-        return [0, nbytes - part + _TAKEN_NBYTES, nbytes]
-    return [*range(0, nbytes, _MOST_NBYTES), nbytes]
 
 
 def nbytes_of(pieces: Iterable[Piece]) -> int:
