@@ -199,9 +199,10 @@ def test_a_root_file_that_is_cut_while_it_is_read(length: int, tmp_path: Path) -
     with onnxroot.open(path) as model:
         assert len(model.nodes) == 0
         os.truncate(path, length)
-        for read in (model.to_bytes, model.tensors["w"].numpy):
-            with pytest.raises(onnxroot.FormatError, match="another program has changed the file"):
-                read()
+        with pytest.raises(onnxroot.FormatError, match="another program has changed the file"):
+            model.to_bytes()
+        with pytest.raises(onnxroot.FormatError, match="another program has changed the file"):
+            model.tensors["w"].numpy()
 
 
 def test_a_root_file_that_is_replaced_while_it_is_read(stored: Path) -> None:
