@@ -134,6 +134,7 @@ MOMENTS = {
 }
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize(
     ("moment", "number"),
     [
