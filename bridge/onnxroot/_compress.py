@@ -14,6 +14,8 @@ import numpy.typing as npt
 import uproot
 import xxhash
 
+from onnxroot.errors import FormatError
+
 __all__ = ["COMPRESSIONS", "METADATA", "Compression", "Piece", "nbytes_of", "parse_compression"]
 
 U8 = npt.NDArray[np.uint8]
@@ -22,6 +24,7 @@ Piece = bytes | memoryview
 COMPRESSIONS = ("zstd", "lz4", "lzma", "none")
 """Names of compressions; all but ``none`` take a level behind a colon."""
 
+_HEAD_NBYTES: Final = 9
 _LEAST_NBYTES: Final = 1 << 9  # fewer bytes take less time to store than to compress
 _LEAST_GAIN: Final = 64  # less than this part is not worth the time to decompress
 _MOST_NBYTES: Final = 1 << 23  # of a block; the header has room for twice as many
@@ -68,6 +71,29 @@ class Compression:
         checksum = xxhash.xxh64_digest(content) if self.head == _LZ4 else b""
         sizes = (len(content) + len(checksum), len(data))
         return [self.head + b"".join(n.to_bytes(3, "little") for n in sizes) + checksum, content]
+
+
+def decompressed(blocks: U8, nbytes: int) -> U8:
+    """Decompress blocks of any of ROOT's kinds.
+
+    Args:
+        blocks: All of them, end to end.
+        nbytes: How many bytes they must give; no memory is taken before they say so.
+
+    Raises:
+        FormatError: They say something else. Uproot raises others where they are damaged.
+    """
+    position = total = 0
+    while position < len(blocks):
+        head = blocks[position : position + _HEAD_NBYTES].tobytes()
+        position += _HEAD_NBYTES + int.from_bytes(head[3:6], "little")
+        total += int.from_bytes(head[6:9], "little")
+    if (position, total) != (len(blocks), nbytes):
+        raise FormatError(f"compressed bytes that give {total} bytes, expected {nbytes}")
+    chunk = uproot.source.chunk.Chunk.wrap(None, blocks)
+    cursor = uproot.source.cursor.Cursor(0)
+    found = uproot.compression.decompress(chunk, cursor, {}, len(blocks), nbytes)
+    return np.frombuffer(found.raw_data, np.uint8)
 
 
 def nbytes_of(pieces: Iterable[Piece]) -> int:

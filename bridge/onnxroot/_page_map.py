@@ -5,12 +5,15 @@ from __future__ import annotations
 import struct
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import xxhash
 
+from onnxroot._compress import decompressed
 from onnxroot._envelopes import Header, Page, parse_footer, parse_header, parse_page_list
 from onnxroot.errors import FormatError
 
-__all__ = ["PageMap"]
+__all__ = ["PageMap", "read_piece"]
 
 _ANCHOR = struct.Struct(">4H7Q")
 _ANCHOR_MEMBERS = (
@@ -72,8 +75,27 @@ class PageMap:
     def _envelope(self, offset: int, nbytes: int, length: int) -> bytes:
         """Read a piece of the file, and decompress it if it has another length than it should."""
         self.blobs.append((offset, nbytes))
-        chunk, _ = self._ntuple.read_locator(Page(0, offset, nbytes), length)
-        return bytes(memoryview(chunk.raw_data))
+        return read_piece(self._ntuple, Page(0, offset, nbytes), length).tobytes()
+
+
+def read_piece(ntuple: Any, page: Page, nbytes: int) -> npt.NDArray[np.uint8]:
+    """Read a piece of an RNTuple, and decompress it if it has another length than it should.
+
+    Args:
+        ntuple: Uproot's RNTuple.
+        page: Where the piece is.
+        nbytes: How long it is once it is decompressed.
+
+    Raises:
+        FormatError: It has another length.
+    """
+    chunk, _ = ntuple.read_locator(page, 0)  # as it is in the file
+    data = np.frombuffer(chunk.raw_data, np.uint8)
+    if page.num_bytes != nbytes:
+        return decompressed(data, nbytes)
+    if len(data) != nbytes:
+        raise FormatError(f"a piece of {len(data)} bytes, expected {nbytes}; the file is cut")
+    return data
 
 
 def _physical_columns(header: Header) -> dict[str, list[int]]:

@@ -20,7 +20,7 @@ import xxhash
 from onnxroot._encodings import CHAR, ENCODINGS, decode
 from onnxroot._manifest import TableInfo
 from onnxroot._overlap import new_pool
-from onnxroot._page_map import PageMap
+from onnxroot._page_map import PageMap, read_piece
 from onnxroot._spec import (
     FORMAT,
     MANIFEST,
@@ -461,11 +461,7 @@ class TableReader:
         columns = self._clusters[cluster]
         for page in columns[number] if number < len(columns) else ():
             nbytes = page.n_elements * encoding.dtype.itemsize
-            chunk, _ = self._ntuple.read_locator(page, nbytes)
-            data = np.frombuffer(chunk.raw_data, np.uint8)
-            if len(data) != nbytes:
-                raise FormatError(f"{self.where}: a page has {len(data)} bytes, expected {nbytes}")
-            pages.append(decode(data, encoding))
+            pages.append(decode(read_piece(self._ntuple, page, nbytes), encoding))
         if encoding.is_index:
             return np.concatenate([np.zeros(1, np.int64), *pages])
         if len(pages) == 1:
