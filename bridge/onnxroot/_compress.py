@@ -14,12 +14,14 @@ import numpy.typing as npt
 import uproot
 import xxhash
 
+from onnxroot._blocks import check_blocks
+
 __all__ = [
     "COMPRESSIONS",
     "METADATA",
     "Compression",
     "Piece",
-    "decompress",
+    "decompressed",
     "nbytes_of",
     "parse_compression",
 ]
@@ -78,20 +80,21 @@ class Compression:
         return [self.head + b"".join(n.to_bytes(3, "little") for n in sizes) + checksum, content]
 
 
-def decompress(chunk: Any, position: int, stored: int, nbytes: int) -> Any:
-    """Return what blocks unpack to.
+def decompressed(blocks: U8, nbytes: int) -> U8:
+    """Decompress blocks of any of ROOT's kinds.
 
     Args:
-        chunk: Uproot's piece of a file.
-        position: Where they begin in the file.
-        stored: How many bytes they have.
-        nbytes: What they unpack to.
+        blocks: All of them, end to end.
+        nbytes: How many bytes they must give; no memory is taken before they say so.
 
-    Returns:
-        Uproot's piece without a file.
+    Raises:
+        FormatError: They say something else. Uproot raises others where they are damaged.
     """
-    cursor = uproot.source.cursor.Cursor(position)
-    return uproot.compression.decompress(chunk, cursor, {}, stored, nbytes)
+    check_blocks(memoryview(blocks), nbytes)
+    chunk = uproot.source.chunk.Chunk.wrap(None, blocks)
+    cursor = uproot.source.cursor.Cursor(0)
+    found = uproot.compression.decompress(chunk, cursor, {}, len(blocks), nbytes)
+    return np.frombuffer(found.raw_data, np.uint8)
 
 
 def nbytes_of(pieces: Iterable[Piece]) -> int:
