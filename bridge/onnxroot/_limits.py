@@ -24,14 +24,17 @@ class Limits:
     Attributes:
         depth: How deep messages nest in an ONNX file, the model itself not counted.
         table_nbytes: Bytes of one table, of a manifest, or of what describes an RNTuple, unpacked.
-        table_ratio: How many times as long as it is in the file each of these may be, unpacked.
+        table_ratio: How many times as long as it is in the file a table may be, unpacked.
+        object_ratio: The same of a manifest, or of what describes an RNTuple.
         payload_ratio: How many times as long as the ROOT file the ONNX file may be, with its
-            external files. No compression that ROOT knows does more than the default.
+            external files. As of `table_ratio`, no compression that ROOT knows does more than the
+            default.
     """
 
     depth: int = 100
     table_nbytes: int = 1 << 30
-    table_ratio: int = 256
+    table_ratio: int = 1 << 15
+    object_ratio: int = 256
     payload_ratio: int = 1 << 15
 
     def __post_init__(self) -> None:
@@ -61,7 +64,7 @@ class Limits:
         return replace(DEFAULT_LIMITS, **{name: int(text) for name, text in texts.items()})
 
     def check_table(self, what: str, stored: int, unpacked: int) -> None:
-        """Check that some bytes may unpack to so many.
+        """Check that the pages of a table may unpack to so many bytes.
 
         Args:
             what: What they are, for the message.
@@ -71,9 +74,20 @@ class Limits:
         Raises:
             FormatError: That is too much.
         """
-        most = min(self.table_nbytes, _FLOOR + self.table_ratio * stored)
+        self._check(what, stored, unpacked, "table_ratio")
+
+    def check_object(self, what: str, stored: int, unpacked: int) -> None:
+        """Check that a manifest, or what describes an RNTuple, may; see `check_table`.
+
+        Raises:
+            FormatError: That is too much.
+        """
+        self._check(what, stored, unpacked, "object_ratio")
+
+    def _check(self, what: str, stored: int, unpacked: int, ratio: str) -> None:
+        most = min(self.table_nbytes, _FLOOR + int(getattr(self, ratio)) * stored)
         if unpacked > most:
-            name = "table_nbytes" if most == self.table_nbytes else "table_ratio"
+            name = "table_nbytes" if most == self.table_nbytes else ratio
             raise FormatError(
                 f"{what}: {stored} bytes unpack to {unpacked}, expected at most {most}; if "
                 f"you trust the file, raise the limit {name}"

@@ -114,7 +114,7 @@ class PageMap:
 
     def _envelope(self, offset: int, nbytes: int, length: int) -> bytes:
         """Read a piece of the file, and decompress it if it has another length than it should."""
-        self._limits.check_table("its description", nbytes, length)
+        self._limits.check_object("its description", nbytes, length)
         return bytes(read_piece(self._ntuple, Page(0, offset, nbytes), length))
 
 

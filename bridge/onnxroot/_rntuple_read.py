@@ -264,7 +264,7 @@ class RootFile:
             FormatError: It can't be.
         """
         stored, nbytes = key.data_compressed_bytes, key.data_uncompressed_bytes
-        self.limits.check_table("it", max(stored, 0), nbytes)
+        self.limits.check_object("it", max(stored, 0), nbytes)
         if stored != nbytes:
             start = key.data_cursor.index
             chunk = self._file.file.chunk(start, start + stored)

@@ -255,7 +255,8 @@ def _print_include_dir(context: click.Context, _: click.Parameter, asked: bool) 
     multiple=True,
     metavar="NAME=NUMBER",
     callback=lambda _context, _parameter, texts: _parse_limits(texts),
-    help="Let a file that you trust ask for more: depth, table_nbytes, table_ratio, payload_ratio.",
+    help="Let a file that you trust ask for more: depth, table_nbytes, table_ratio, object_ratio, "
+    "payload_ratio.",
 )
 @click.version_option(package_name="onnxroot", message="onnxroot %(version)s")
 def main(*, debug: bool, limits: Limits) -> None:

@@ -103,7 +103,7 @@ private:
    {
       std::string bytes;
       const std::uint64_t stored = link.fLocator.fNBytes;
-      if (link.fLength > fFile.Limit().MostOfTable(std::min(stored, fFile.NBytes())))
+      if (link.fLength > fFile.Limit().MostOfObject(std::min(stored, fFile.NBytes())))
          throw std::invalid_argument("metadata that the bytes at hand can hold");
       if (stored == link.fLength) {
          bytes.resize(fFile.CheckedSize(link.fLocator.fPosition, stored, fWhere, fName));
