@@ -15,14 +15,14 @@ from onnxroot._external import ExternalTensor, external_tensors
 from onnxroot._join import Document, PayloadSource, join
 from onnxroot._layout import wire_values
 from onnxroot._manifest import Manifest, parse_manifest
+from onnxroot._parts import tensor_codes_of
 from onnxroot._ragged import distinct, exclusive_sum, scatter
 from onnxroot._rntuple_read import RootFile, TableReader
-from onnxroot._schema import Field
+from onnxroot._schema import Field, Schema
 from onnxroot._sha256 import Sha256
 from onnxroot._spec import (
     EXTERNAL_SEGMENT,
     PAYLOAD,
-    PAYLOAD_FIELDS,
     ROOT_MESSAGE,
     SAMPLES,
     TENSOR,
@@ -41,7 +41,7 @@ _BLOCK = 1 << 18  # values encoded at a time
 
 
 class StoredModel:
-    """One model in an open ROOT file; implements `_join.PayloadSource`.
+    """One model in an open ROOT file; implements `PayloadSource` and `ModelParts`.
 
     Attributes:
         file: The file.
@@ -71,6 +71,30 @@ class StoredModel:
     def where(self) -> str:
         """The model's address."""
         return f"{self.file.path}:{self.directory}"
+
+    @property
+    def path(self) -> str:
+        """The ROOT file."""
+        return self.file.path
+
+    @property
+    def schema(self) -> Schema:
+        """What columns and field codes mean."""
+        return self.manifest.schema
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Bytes of the ONNX file, under an empty name, and of each external file by location."""
+        files = self.manifest.external_files
+        return {"": self.manifest.nbytes} | {file.location: file.nbytes for file in files}
+
+    def check_open(self) -> None:
+        """See `ModelParts`."""
+        self.file.check_open()
+
+    def close(self) -> None:
+        """Close the ROOT file."""
+        self.file.close()
 
     def reader(self, name: str) -> TableReader:
         """Open the RNTuple of that name."""
@@ -214,8 +238,7 @@ class StoredModel:
     @cached_property
     def tensor_codes(self) -> list[int]:
         """Codes of the fields that hold elements of tensors."""
-        kind = self.manifest.schema[TENSOR]
-        return [kind.by_name[name].code for _, name in PAYLOAD_FIELDS if name in kind.by_name]
+        return tensor_codes_of(self.schema)
 
     def tensor_names(self) -> Column:
         """Return the names of all tensors, by row."""

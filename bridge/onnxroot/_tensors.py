@@ -1,4 +1,4 @@
-"""The tensors of a stored model, read one at a time."""
+"""The tensors of a model, read one at a time."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from onnxroot._dtypes import ELEMENT_TYPES, ElementType
 from onnxroot._elements import from_numbers, from_raw, from_texts
 from onnxroot._external import ExternalTensor
 from onnxroot._join import Document
+from onnxroot._parts import ModelParts
 from onnxroot._spec import TENSOR
-from onnxroot._stored import StoredModel
 from onnxroot.errors import OnnxRootError, UnsupportedModelError
 
 __all__ = ["Tensor", "Tensors"]
 
 
 class Tensor:
-    """One tensor of a stored model; its elements are read by `numpy`.
+    """One tensor of a model; its elements are read by `numpy`.
 
     Attributes:
         name: Its name.
@@ -30,7 +30,7 @@ class Tensor:
         shape: Its dimensions.
     """
 
-    def __init__(self, stored: StoredModel, row: int) -> None:
+    def __init__(self, stored: ModelParts, row: int) -> None:
         """Look the tensor up in its table.
 
         Args:
@@ -84,7 +84,7 @@ class Tensor:
                 stored.
             IntegrityError: The file is damaged.
         """
-        self._stored.file.check_open()
+        self._stored.check_open()
         element = ELEMENT_TYPES.get(self._number)
         if element is None:
             raise UnsupportedModelError(
@@ -123,7 +123,7 @@ class Tensor:
 
     def _field_of(self, payload: int) -> str:
         code = int(self._stored.payloads.field[payload])
-        return self._stored.manifest.schema.fields[code][1].name
+        return self._stored.schema.fields[code][1].name
 
     def _texts(self) -> list[bytes]:
         """Return the elements of `string_data`."""
@@ -145,7 +145,7 @@ class Tensor:
 class Tensors(Mapping[str, Tensor]):
     """The initializers of a model by name, those of the main graph before those of subgraphs."""
 
-    def __init__(self, stored: StoredModel, main_graph: int) -> None:
+    def __init__(self, stored: ModelParts, main_graph: int) -> None:
         """List the names.
 
         Args:
@@ -157,7 +157,7 @@ class Tensors(Mapping[str, Tensor]):
         self._rows: dict[str, int] = {}
         if table is None or "name" not in table.columns:
             return
-        code = stored.manifest.schema["GraphProto"].by_name["initializer"].code
+        code = stored.schema["GraphProto"].by_name["initializer"].code
         rows = np.flatnonzero(table.parent_field == code)
         rows = rows[np.argsort(table.parent[rows] != np.uint64(max(main_graph, 0)), kind="stable")]
         names = table.columns["name"]
