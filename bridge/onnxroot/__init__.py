@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+from onnxroot._look import diff
 from onnxroot.api import (
     convert,
     copy,
@@ -44,6 +45,7 @@ __all__ = [
     "UnsupportedModelError",
     "convert",
     "copy",
+    "diff",
     "include_dir",
     "list_models",
     "open",

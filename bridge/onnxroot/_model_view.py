@@ -86,6 +86,20 @@ class ModelView:
         """The file it is in."""
         return self._parts.path
 
+    @property
+    def parts(self) -> ModelParts:
+        """The tables and payloads that all this is read from."""
+        return self._parts
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Bytes of the ONNX file, under an empty name, and of each external file by location."""
+        return dict(self._parts.sizes)
+
+    def digests(self) -> dict[str, str]:
+        """Return the SHA-256 of each of these files; of ONNX files, they are read for it."""
+        return self._parts.digests()
+
     @cached_property
     def tensors(self) -> Tensors:
         """The initializers by name; reading one reads that tensor's pages alone."""
@@ -189,9 +203,10 @@ class ModelView:
 
     def _values(self, field: str) -> list[Value]:
         rows = self._children("ValueInfoProto", "GraphProto", field, self._main_graph)
-        return [self._value(row) for row in rows.tolist()]
+        return [self.value_at(row) for row in rows.tolist()]
 
-    def _value(self, row: int) -> Value:
+    def value_at(self, row: int) -> Value:
+        """Return what a row of the table of ValueInfoProto says."""
         name = str(self._cell("ValueInfoProto", "name", row) or "")
         for kind in self._children("TypeProto", "ValueInfoProto", "type", row).tolist():
             return Value(name, *self._type(kind))

@@ -15,6 +15,7 @@ from onnxroot._external import ExternalTensor, attach, external_tensors, map_fil
 from onnxroot._join import Document
 from onnxroot._parts import tensor_codes_of
 from onnxroot._schema import Schema, installed_schema
+from onnxroot._sha256 import sha256_of
 from onnxroot._spans import Buffers, from_wire
 from onnxroot._varints import read_varint_stream, varint_windows
 from onnxroot._wire import VARINT
@@ -122,6 +123,12 @@ class OnnxFile:
             value, position = value + min(hi, len(numbers)), last
         self._cursor = payload, value, position
         return np.concatenate(parts)
+
+    def digests(self) -> dict[str, str]:
+        """See `ModelParts`."""
+        self.check_open()
+        files = {name: file.skeleton for name, file in self.files.items()}
+        return {name: sha256_of(data) for name, data in ({"": self.data} | files).items()}
 
     def check_open(self) -> None:
         """See `ModelParts`."""

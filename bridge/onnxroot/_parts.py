@@ -78,6 +78,10 @@ class ModelParts(Protocol):
         """Return values of one payload, those from `start` up to `stop`; not to be written to."""
         ...
 
+    def digests(self) -> dict[str, str]:
+        """Return the SHA-256 of each of the files in `sizes`."""
+        ...
+
     def check_open(self) -> None:
         """Refuse to read from a closed file.
 

@@ -88,6 +88,11 @@ class StoredModel:
         files = self.manifest.external_files
         return {"": self.manifest.nbytes} | {file.location: file.nbytes for file in files}
 
+    def digests(self) -> dict[str, str]:
+        """Return what the manifest says of the files in `sizes`."""
+        files = self.manifest.external_files
+        return {"": self.manifest.sha256} | {file.location: file.sha256 for file in files}
+
     def check_open(self) -> None:
         """See `ModelParts`."""
         self.file.check_open()

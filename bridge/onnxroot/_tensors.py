@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -15,7 +15,7 @@ from onnxroot._elements import from_numbers, from_raw, from_texts
 from onnxroot._external import ExternalTensor
 from onnxroot._join import Document
 from onnxroot._parts import ModelParts
-from onnxroot._spec import TENSOR
+from onnxroot._spec import CHUNK_NBYTES, TENSOR
 from onnxroot.errors import OnnxRootError, UnsupportedModelError
 
 __all__ = ["Tensor", "Tensors"]
@@ -98,6 +98,71 @@ class Tensor:
         except ValueError as error:
             message = f"{self._named}: {error}; the model is malformed"
             raise UnsupportedModelError(message) from error
+
+    def blocks(self) -> Iterator[npt.NDArray[Any]]:
+        """Read the elements in order, flat, a few MiB at a time: a tensor of any size passes.
+
+        Yields:
+            New arrays of shape (n,), of the dtype that `numpy` returns. The blocks of two tensors
+            of one type and size end at the same elements.
+
+        Raises:
+            UnsupportedModelError: As `numpy`.
+            IntegrityError: As `numpy`.
+        """
+        element = ELEMENT_TYPES.get(self._number)
+        read = self._reader(element) if element is not None and element.bits else None
+        if element is None or read is None or self.size * element.bits <= 8 * CHUNK_NBYTES:
+            yield self.numpy().reshape(-1)
+            return
+        step = CHUNK_NBYTES // max(1, element.bits // 8)
+        for start in range(0, self.size, step):
+            yield read(start, min(start + step, self.size))
+
+    def stored_bytes(self) -> Iterator[memoryview]:
+        """Yield the values as they are stored, whatever the type and shape say of them."""
+        for payload in self._payloads.tolist():
+            yield memoryview(np.ascontiguousarray(self._stored.values(payload)).view(np.uint8))
+
+    def _reader(self, element: ElementType) -> Callable[[int, int], npt.NDArray[Any]] | None:
+        """Return what reads some of the elements; None where only all of them can be read."""
+        external = self._stored.external.get(self._row)
+        if external is not None:
+            document, end = self._external_range(external)
+            nbytes = end - external.offset
+
+            def render(start: int, stop: int) -> npt.NDArray[np.uint8]:
+                return document.render(external.offset + start, external.offset + stop)
+
+        else:
+            which = self._payloads.tolist()
+            if len(which) != 1:
+                return None
+            payload = which[0]
+            field = self._field_of(payload)
+            if field.startswith(("int", "uint")):
+                if element.bits < 8 or int(self._stored.payloads.n_values[payload]) != self.size:
+                    return None
+                return lambda start, stop: from_numbers(
+                    element, (stop - start,), field, self._stored.values(payload, start, stop)
+                )
+            if field != "raw_data" and element.name not in {"FLOAT", "DOUBLE"}:
+                return None
+            nbytes = int(self._stored.payloads.nbytes[payload])
+            size = self._stored.values(payload, 0, 0).itemsize
+
+            def render(start: int, stop: int) -> npt.NDArray[np.uint8]:
+                values = self._stored.values(payload, start // size, -(-stop // size))
+                skipped = start // size * size
+                return values.view(np.uint8)[start - skipped : stop - skipped]
+
+        if nbytes != -(-self.size * element.bits // 8):
+            return None
+        return lambda start, stop: from_raw(
+            element,
+            (stop - start,),
+            render(start * element.bits // 8, -(-stop * element.bits // 8)),
+        )
 
     @property
     def _named(self) -> str:

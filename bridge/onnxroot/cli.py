@@ -5,56 +5,23 @@ Exit codes: 0 done; 1 the check said no; 2 the input or the usage is wrong.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Callable
 from dataclasses import fields
 from functools import wraps
 from pathlib import Path
-from typing import Any, NoReturn, ParamSpec, TypeVar
+from typing import Any, TypeVar
 
 import click
 
-from onnxroot import api
+from onnxroot import _cli_diff, api
+from onnxroot._cli_shared import NAMES, plain_errors, print_json
 from onnxroot.adapter import Options
-from onnxroot.errors import OnnxRootError
 
 __all__ = ["main"]
 
-P = ParamSpec("P")
 R = TypeVar("R")
-
-_NAMES = {"help_option_names": ["-h", "--help"]}
-
-
-def _plain_errors(command: Callable[P, R]) -> Callable[P, R]:
-    """Turn the errors of the library into one line and exit code 2."""
-
-    @wraps(command)
-    def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return command(*args, **kwargs)
-        except OnnxRootError as error:
-            _fail(str(error), error)
-        except OSError as error:
-            text = error.strerror or str(error)
-            _fail(f"{error.filename}: {text}" if error.filename else str(error), error)
-        except ValueError as error:
-            _fail(str(error), error)
-
-    return run
-
-
-def _fail(message: str, error: Exception) -> NoReturn:
-    context = click.get_current_context()
-    if context.find_root().params.get("debug"):
-        raise error
-    line = " ".join(message.split())
-    click.echo(f"onnxroot: {line}", err=True)
-    context.exit(2)
-    raise AssertionError  # pragma: no cover  (exit does not return)
-
 
 _compression = click.option(
     "--compression",
@@ -149,17 +116,13 @@ def _parse_dynamic(texts: tuple[str, ...]) -> dict[str, tuple[int, ...]]:
     return found
 
 
-def _print_json(value: object) -> None:
-    click.echo(json.dumps(value, indent=2))
-
-
 def _print_include_dir(context: click.Context, _: click.Parameter, asked: bool) -> None:
     if asked:
         click.echo(api.include_dir())
         context.exit()
 
 
-@click.group(context_settings=_NAMES)
+@click.group(context_settings=NAMES)
 @click.option(
     "--include-dir",
     is_flag=True,
@@ -178,7 +141,7 @@ def main(*, debug: bool) -> None:
     del debug  # `_fail` looks it up
 
 
-@main.command(context_settings=_NAMES)
+@main.command(context_settings=NAMES)
 @click.argument("source", metavar="SRC")
 @click.argument("destination", metavar="DST")
 @click.option("--replace", is_flag=True, help="Overwrite the destination if it exists.")
@@ -190,7 +153,7 @@ def main(*, debug: bool) -> None:
 @click.option("--meta", multiple=True, metavar="KEY=VALUE", help="To .root: a note of your own.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @_foreign
-@_plain_errors
+@plain_errors
 def convert(
     source: str,
     destination: str,
@@ -214,13 +177,13 @@ def convert(
     metadata = {key: value for key, _, value in pairs}
     api.convert(source, destination, metadata=metadata, options=foreign, **options)
     if as_json:
-        _print_json({"source": source, "destination": destination})
+        print_json({"source": source, "destination": destination})
 
 
-@main.command(context_settings=_NAMES)
+@main.command(context_settings=NAMES)
 @click.argument("file", metavar="FILE")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@_plain_errors
+@plain_errors
 def ls(file: str, *, as_json: bool) -> None:
     """List the models in a ROOT file."""
     from onnxroot._describe import readable, summarise  # noqa: PLC0415  (uproot takes 0.3 s)
@@ -230,7 +193,7 @@ def ls(file: str, *, as_json: bool) -> None:
         with api.open(f"{file}:{name}" if name else file) as model:
             rows.append({"name": name, **summarise(model)})
     if as_json:
-        _print_json(rows)
+        print_json(rows)
         return
     if not rows:
         click.echo(f"{file}: holds no models", err=True)
@@ -244,10 +207,10 @@ def ls(file: str, *, as_json: bool) -> None:
         )
 
 
-@main.command(context_settings=_NAMES)
+@main.command(context_settings=NAMES)
 @click.argument("model", metavar="MODEL")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@_plain_errors
+@plain_errors
 def show(model: str, *, as_json: bool) -> None:
     """Show what a model is: inputs, outputs, operators, tensors, where it came from."""
     from onnxroot._describe import describe  # noqa: PLC0415  (uproot takes 0.3 s)
@@ -255,7 +218,7 @@ def show(model: str, *, as_json: bool) -> None:
     with api.open(model) as opened:
         found = describe(opened)
     if as_json:
-        _print_json(found)
+        print_json(found)
     else:
         _show(found)
 
@@ -305,12 +268,12 @@ def _show(found: dict[str, Any]) -> None:
     console.print(table)
 
 
-@main.command(context_settings=_NAMES)
+@main.command(context_settings=NAMES)
 @click.argument("source", metavar="SRC")
 @click.argument("destination", metavar="DST")
 @click.option("--replace", is_flag=True, help="Replace the model that is there.")
 @_compression
-@_plain_errors
+@plain_errors
 def cp(source: str, destination: str, **options: Any) -> None:
     """Copy a model, within a ROOT file or to another one.
 
@@ -321,9 +284,9 @@ def cp(source: str, destination: str, **options: Any) -> None:
     api.copy(source, destination, **options)
 
 
-@main.command(context_settings=_NAMES)
+@main.command(context_settings=NAMES)
 @click.argument("models", metavar="MODEL...", nargs=-1, required=True)
-@_plain_errors
+@plain_errors
 def rm(models: tuple[str, ...]) -> None:
     """Remove models from ROOT files; all else in the files stays.
 
@@ -334,11 +297,11 @@ def rm(models: tuple[str, ...]) -> None:
         api.remove(model)
 
 
-@main.command(context_settings=_NAMES)
+@main.command(context_settings=NAMES)
 @click.argument("model", metavar="MODEL")
 @click.option("--run", is_flag=True, help="Run it on its samples too, with onnxruntime.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@_plain_errors
+@plain_errors
 def verify(model: str, *, run: bool, as_json: bool) -> None:
     """Check that a stored model is what was written; exit with 1 if it is not.
 
@@ -347,7 +310,7 @@ def verify(model: str, *, run: bool, as_json: bool) -> None:
     addresses = _addresses(model)
     reports = [api.verify(address, run=run) for address in addresses]
     if as_json:
-        _print_json(
+        print_json(
             [
                 {
                     "address": report.address,
@@ -390,3 +353,7 @@ def _addresses(model: str) -> list[str]:
     if not os.path.exists(model):  # noqa: PTH110  (an address, not a path)
         return [model]
     return [f"{model}:{name}" if name else model for name in api.list_models(model)] or [model]
+
+
+main.add_command(_cli_diff.diff)
+main.add_command(_cli_diff.git_diff)
