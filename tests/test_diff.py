@@ -283,6 +283,14 @@ def test_what_changed_and_nothing_else(name: str, tmp_path: Path) -> None:
     assert json.loads(json.dumps(found.to_json(), allow_nan=False))["same_model"] is False
 
 
+def test_graphs_of_training_steps(tmp_path: Path) -> None:
+    old = onnx.load(golden("sparse_training"))
+    new = copy.deepcopy(old)
+    new.training_info[0].algorithm.node[0].op_type = "Other"
+    (graph,) = compared(tmp_path, old, new).graphs
+    assert graph.where == "training 0 algorithm"
+
+
 def only_graph(found: ModelDiff) -> GraphDiff:
     return next(graph for graph in found.graphs if not graph.where)
 

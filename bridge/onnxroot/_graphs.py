@@ -221,11 +221,12 @@ class ModelContent:
         inputs, outputs = (self.column("NodeProto", name, []) for name in ("input", "output"))
         docs = self.column("NodeProto", "doc_string")
         contents = self.rows.get("AttributeProto", [])
+        has_properties = "StringStringEntryProto" in self._tables
         found = []
         for node in self.held("NodeProto", holder, "node", row):
             attributes = self.held("AttributeProto", "NodeProto", "attribute", node)
             content = self.identities.of(tuple(sorted(contents[a] for a in attributes)))
-            properties = self._properties("NodeProto", node)
+            properties = self._properties("NodeProto", node) if has_properties else {}
             remarks = self.identities.of((docs[node], tuple(properties.items())))
             operator = _operator(domains[node], op_types[node], overloads[node])
             found.append(

@@ -11,6 +11,7 @@ numbers by content need a dictionary.
 from __future__ import annotations
 
 from collections import defaultdict
+from itertools import repeat
 from typing import Any, Final
 
 import numpy as np
@@ -19,6 +20,7 @@ import xxhash
 
 from onnxroot._parts import ModelParts
 from onnxroot._ragged import distinct
+from onnxroot._schema import Schema
 from onnxroot._spec import TENSOR
 from onnxroot._tensors import Tensor
 from onnxroot.errors import UnsupportedModelError
@@ -27,6 +29,7 @@ from onnxroot.tables import Column, Table
 __all__ = ["Identities", "Rows", "content_digest"]
 
 _GRAPH = "GraphProto"
+_BY_PARTS: Final = frozenset({"GraphProto", "NodeProto"})
 _DIMENSION = "TensorShapeProto_Dimension"
 _NOT_COMPARED: Final = {  # what is compared by name, or does not matter to a reader
     TENSOR: frozenset({"data_location"}),
@@ -40,9 +43,20 @@ Rows = dict[str, list[int]]
 class Identities:
     """Hands out numbers by content, for several models: equal numbers, equal content."""
 
-    def __init__(self) -> None:
-        """Begin without any content."""
+    def __init__(self, *schemas: Schema) -> None:
+        """Begin without any content.
+
+        Args:
+            schemas: Those of the models, which may be of different versions of ONNX.
+        """
         self._known: dict[Any, int] = {}
+        names: dict[str, set[str]] = defaultdict(set)
+        for kind in (kind for schema in schemas for kind in schema):
+            names[kind.name] |= {item.name for item in kind.fields if not item.is_message}
+        self._fields = {
+            name: sorted(found - _NOT_COMPARED.get(name, frozenset()))
+            for name, found in names.items()
+        }
 
     def of(self, content: Any) -> int:
         """Return the number of some content, which must be hashable."""
@@ -51,8 +65,8 @@ class Identities:
     def of_rows(self, parts: ModelParts) -> Rows:
         """Return the number of every message of a model.
 
-        Graphs get the same number all, for they are compared node by node; so do initializers,
-        which may be large: `content_digest` gives theirs.
+        Graphs get the same number all, and nodes none for what they hold: they are compared one by
+        one. So do the elements of initializers, which may be large: `content_digest` gives theirs.
 
         Args:
             parts: The model.
@@ -63,38 +77,42 @@ class Identities:
         depths = _depths(parts, tables)
         deepest = max((int(depth.max()) for depth in depths.values() if len(depth)), default=0)
         fields = parts.schema.fields
-        for level in range(deepest, -1, -1):
+        apart = [kind.name in _BY_PARTS or f.name == "external_data" for kind, f in fields]
+        for level in range(deepest, 0, -1):
             for name, table in tables.items():
                 rows = np.flatnonzero(depths[name] == level)
+                mine = children.get(name, {})
+                for row in sorted(set(mine) & set(rows.tolist())) if name not in _BY_PARTS else ():
+                    own[name][row] = self.of((own[name][row], tuple(mine[row])))
+                rows = rows[~np.array(apart)[table.parent_field[rows]]]
                 holders = table.parent[rows].tolist()
                 codes = table.parent_field[rows].tolist()
-                mine = children.get(name, {})
                 for row, holder, code in zip(rows.tolist(), holders, codes, strict=True):
-                    held = mine.get(row)
-                    if held and name != _GRAPH:
-                        own[name][row] = self.of((own[name][row], tuple(held)))
-                    if level and fields[code][1].name != "external_data":
-                        item = (fields[code][1].name, own[name][row])
-                        children[fields[code][0].name].setdefault(holder, []).append(item)
+                    item = (fields[code][1].name, own[name][row])
+                    children[fields[code][0].name].setdefault(holder, []).append(item)
         return own
 
     def _own(self, parts: ModelParts, name: str, table: Table) -> list[int]:
         """Return numbers for what the columns of a table say."""
-        if name == _GRAPH:
-            return [self.of(_GRAPH)] * table.n_rows
+        if name in _BY_PARTS:
+            return [self.of(name)] * table.n_rows
         digests = _spilled(parts, name)
-        keys: list[list[Any]] = [[name] * table.n_rows]
-        for field in sorted(set(table.columns) - _NOT_COMPARED.get(name, frozenset())):
-            values = _comparable(table.columns[field])
+        keys: list[Any] = [repeat(name)]
+        for field in self._fields[name]:
+            column = table.columns.get(field)
+            values = _comparable(column) if column else None
+            if values is None:
+                keys.append(repeat(None))
+                continue
             for row, digest in digests.pop(field, {}).items():
                 values[row] = digest
             # A default says as much as no column at all.
-            keys.append([(field, value) if value else None for value in values])
-        if name == _DIMENSION:
-            keys.append(table.presence.tolist())
+            keys.append([value or None for value in values])
+        keys.append(table.presence.tolist() if name == _DIMENSION else repeat(0, table.n_rows))
         if name == TENSOR:
             keys.append(_elements(parts, table))
-        return [self.of(tuple(filter(None, key))) for key in zip(*keys, strict=True)]
+        known = self._known
+        return [known.setdefault(key, len(known)) for key in zip(*keys, strict=False)]
 
 
 def content_digest(tensor: Tensor) -> tuple[Any, ...]:
