@@ -6,19 +6,13 @@ node, with dictionaries of names.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
-import numpy as np
-
-from onnxroot._attribute_text import attribute_text
 from onnxroot._identity import Identities, Rows
+from onnxroot._messages import Messages, operator_name
 from onnxroot._parts import ModelParts
 from onnxroot._spec import TENSOR
-from onnxroot._tensors import Tensor
-from onnxroot.tables import Table
 
 __all__ = ["Graph", "ModelContent", "Node"]
 
@@ -67,8 +61,8 @@ class Graph:
     rest: dict[tuple[str, str], int]
 
 
-class ModelContent:
-    """The content of one model: its tables as lists, and what holds what."""
+class ModelContent(Messages):
+    """The content of one model: its tables as lists, what holds what, and what says the same."""
 
     def __init__(self, parts: ModelParts, identities: Identities) -> None:
         """Read all message tables.
@@ -77,43 +71,9 @@ class ModelContent:
             parts: The model.
             identities: Shared with the model that this one is compared with.
         """
-        self.parts = parts
+        super().__init__(parts)
         self.identities = identities
         self.rows: Rows = identities.of_rows(parts)
-        self._tables = parts.tables().tables
-        self._columns: dict[tuple[str, str], list[Any]] = {}
-        self._held: dict[tuple[str, str], dict[int, list[int]]] = {}
-
-    def table(self, name: str) -> Table | None:
-        """Return the table of a message type."""
-        return self._tables.get(name)
-
-    def column(self, message: str, field: str, default: Any = "") -> list[Any]:
-        """Return the values of a column, defaults where there is none."""
-        key = message, field
-        if key not in self._columns:
-            table = self.table(message)
-            column = table.columns.get(field) if table else None
-            n_rows = table.n_rows if table else 0
-            self._columns[key] = column.to_list() if column else [default] * n_rows
-        return self._columns[key]
-
-    def held(self, message: str, holder: str, field: str, row: int) -> list[int]:
-        """Return the rows of the messages that a field of one message holds."""
-        key = message, f"{holder}.{field}"
-        if key not in self._held:
-            self._held[key] = defaultdict(list)
-            table = self.table(message)
-            item = self.parts.schema[holder].by_name.get(field)
-            if table is not None and item is not None:
-                here = np.flatnonzero(table.parent_field == item.code)
-                for child, parent in zip(here.tolist(), table.parent[here].tolist(), strict=True):
-                    self._held[key][parent].append(child)
-        return self._held[key].get(row, [])
-
-    def tensor(self, row: int) -> Tensor:
-        """Return a tensor."""
-        return Tensor(self.parts, row)
 
     @cached_property
     def main(self) -> Graph:
@@ -125,7 +85,7 @@ class ModelContent:
     def functions(self) -> dict[str, int]:
         """The rows of the functions, by ``domain::name:overload``."""
         parts = [self.column("FunctionProto", name) for name in ("domain", "name", "overload")]
-        return {_operator(*found): row for row, found in enumerate(zip(*parts, strict=True))}
+        return {operator_name(*found): row for row, found in enumerate(zip(*parts, strict=True))}
 
     def graph(self, row: int) -> Graph:
         """Return a graph."""
@@ -178,21 +138,6 @@ class ModelContent:
             rest=rest,
         )
 
-    def attributes(self, node: int) -> dict[str, int]:
-        """Return the rows of a node's attributes, by name."""
-        names = self.column("AttributeProto", "name")
-        return {
-            names[row]: row for row in self.held("AttributeProto", "NodeProto", "attribute", node)
-        }
-
-    def subgraphs(self, attribute: int) -> list[int]:
-        """Return the rows of the graphs that an attribute holds."""
-        return [
-            row
-            for field in ("g", "graphs")
-            for row in self.held("GraphProto", "AttributeProto", field, attribute)
-        ]
-
     @cached_property
     def has_subgraphs(self) -> bool:
         """Whether any attribute holds a graph."""
@@ -203,15 +148,6 @@ class ModelContent:
         """Return the number of an attribute's content, graphs aside."""
         return self.rows["AttributeProto"][attribute]
 
-    def attribute_tensor(self, attribute: int) -> Tensor | None:
-        """Return the tensor in an attribute."""
-        rows = self.held(TENSOR, "AttributeProto", "t", attribute)
-        return self.tensor(rows[0]) if rows else None
-
-    def attribute_text(self, attribute: int) -> str:
-        """Return what an attribute holds, in words."""
-        return attribute_text(self.column, self.held, self.parts, attribute)
-
     def _nodes(self, holder: str, row: int) -> list[Node]:
         table = self.table("NodeProto")
         if table is None:
@@ -221,14 +157,14 @@ class ModelContent:
         inputs, outputs = (self.column("NodeProto", name, []) for name in ("input", "output"))
         docs = self.column("NodeProto", "doc_string")
         contents = self.rows.get("AttributeProto", [])
-        has_properties = "StringStringEntryProto" in self._tables
+        has_properties = "StringStringEntryProto" in self.parts.tables().tables
         found = []
         for node in self.held("NodeProto", holder, "node", row):
             attributes = self.held("AttributeProto", "NodeProto", "attribute", node)
             content = self.identities.of(tuple(sorted(contents[a] for a in attributes)))
             properties = self._properties("NodeProto", node) if has_properties else {}
             remarks = self.identities.of((docs[node], tuple(properties.items())))
-            operator = _operator(domains[node], op_types[node], overloads[node])
+            operator = operator_name(domains[node], op_types[node], overloads[node])
             found.append(
                 Node(
                     node,
@@ -259,12 +195,6 @@ class ModelContent:
                 numbers = tuple(self.rows[item.type][child] for child in rows)
                 found[field, ""] = self.identities.of(numbers)
         return found
-
-
-def _operator(domain: str, name: str, overload: str) -> str:
-    """Return the full name of an operator or function; ``ai.onnx`` is the default domain."""
-    head = f"{domain}::" if domain not in {"", "ai.onnx"} else ""
-    return f"{head}{name}:{overload}" if overload else f"{head}{name}"
 
 
 def _without_end(names: list[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from types import TracebackType
@@ -11,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from onnxroot._dtypes import ELEMENT_TYPES
+from onnxroot._messages import Messages, operator_name
 from onnxroot._parts import ModelParts
 from onnxroot._spec import ROOT_MESSAGE
 from onnxroot._tensors import Tensors
@@ -103,7 +105,7 @@ class ModelView:
     @cached_property
     def tensors(self) -> Tensors:
         """The initializers by name; reading one reads that tensor's pages alone."""
-        return Tensors(self._parts, self._main_graph)
+        return Tensors(self._parts, self.main_graph)
 
     @property
     def inputs(self) -> list[Value]:
@@ -146,7 +148,7 @@ class ModelView:
         """
         import awkward as ak  # noqa: PLC0415  (0.3 s that other readers need not spend)
 
-        rows = self._children("NodeProto", "GraphProto", "node", self._main_graph)
+        rows = self._children("NodeProto", "GraphProto", "node", self.main_graph)
         table = self._parts.table("NodeProto")
         columns: dict[str, Any] = {}
         for name in ("name", "op_type", "domain", "overload", "input", "output"):
@@ -164,6 +166,28 @@ class ModelView:
             columns[name] = ak.Array(content)[rows]
         return ak.zip(columns, depth_limit=1)
 
+    @cached_property
+    def operators(self) -> dict[str, int]:
+        """How many nodes of the main graph have each operator, the most frequent first.
+
+        Operators of other domains than ONNX's own are named ``domain::operator``.
+        """
+        rows = self._children("NodeProto", "GraphProto", "node", self.main_graph)
+        messages = Messages(self._parts)
+        names, domains = (messages.column("NodeProto", name) for name in ("op_type", "domain"))
+        counts = Counter(operator_name(domains[row], names[row]) for row in rows.tolist())
+        return dict(counts.most_common())
+
+    @property
+    def n_nodes(self) -> int:
+        """How many nodes the main graph has."""
+        return len(self._children("NodeProto", "GraphProto", "node", self.main_graph))
+
+    @property
+    def n_parameters(self) -> int:
+        """How many elements the initializers have."""
+        return sum(tensor.size for tensor in self.tensors.values())
+
     @property
     def producer(self) -> str:
         """Name and version of the program that made the model; empty where it gives none."""
@@ -177,7 +201,8 @@ class ModelView:
         return None if value is None else int(value)
 
     @cached_property
-    def _main_graph(self) -> int:
+    def main_graph(self) -> int:
+        """Row of the main graph in the table of GraphProto, -1 if there is none."""
         rows = self._children("GraphProto", ROOT_MESSAGE, "graph", 0)
         return int(rows[0]) if len(rows) else -1
 
@@ -202,7 +227,7 @@ class ModelView:
         return column.text(row) if column.is_text else int(column.values[row])
 
     def _values(self, field: str) -> list[Value]:
-        rows = self._children("ValueInfoProto", "GraphProto", field, self._main_graph)
+        rows = self._children("ValueInfoProto", "GraphProto", field, self.main_graph)
         return [self.value_at(row) for row in rows.tolist()]
 
     def value_at(self, row: int) -> Value:

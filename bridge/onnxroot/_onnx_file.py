@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,14 @@ class OnnxFile:
         self.check_open()
         files = {name: file.skeleton for name, file in self.files.items()}
         return {name: sha256_of(data) for name, data in ({"": self.data} | files).items()}
+
+    def stored_nbytes(self) -> int:
+        """See `ModelParts`; external files, which may be missing, left out."""
+        return len(self.data)
+
+    def written(self) -> datetime | None:
+        """Return when the file was last written, in local time."""
+        return datetime.fromtimestamp(Path(self.path).stat().st_mtime)  # noqa: DTZ006  (as ROOT)
 
     def check_open(self) -> None:
         """See `ModelParts`."""

@@ -7,6 +7,7 @@ ONNX file. What looks at models (`_model_view`, `_tensors`, `_diff`) knows this 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Protocol
 
 import numpy as np
@@ -80,6 +81,14 @@ class ModelParts(Protocol):
 
     def digests(self) -> dict[str, str]:
         """Return the SHA-256 of each of the files in `sizes`."""
+        ...
+
+    def stored_nbytes(self) -> int:
+        """Return how many bytes of the file are the model's."""
+        ...
+
+    def written(self) -> datetime | None:
+        """Return when it was written, in local time, without a time zone; None if unknown."""
         ...
 
     def check_open(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from functools import cached_property
 from typing import Any, BinaryIO
 
@@ -92,6 +93,14 @@ class StoredModel:
         """Return what the manifest says of the files in `sizes`."""
         files = self.manifest.external_files
         return {"": self.manifest.sha256} | {file.location: file.sha256 for file in files}
+
+    def stored_nbytes(self) -> int:
+        """Return how many bytes of the file are the model's."""
+        return sum(length for _, length in self.file.blobs(self.directory))
+
+    def written(self) -> datetime | None:
+        """Return when it was written."""
+        return self.file.written(self.directory)
 
     def check_open(self) -> None:
         """See `ModelParts`."""

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import click
 
-from onnxroot import _cli_diff, api
+from onnxroot import _cli_diff, _cli_look, api
 from onnxroot._cli_shared import NAMES, plain_errors, print_json
 from onnxroot.adapter import Options
 
@@ -181,94 +181,6 @@ def convert(
 
 
 @main.command(context_settings=NAMES)
-@click.argument("file", metavar="FILE")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@plain_errors
-def ls(file: str, *, as_json: bool) -> None:
-    """List the models in a ROOT file."""
-    from onnxroot._describe import readable, summarise  # noqa: PLC0415  (uproot takes 0.3 s)
-
-    rows = []
-    for name in api.list_models(file):
-        with api.open(f"{file}:{name}" if name else file) as model:
-            rows.append({"name": name, **summarise(model)})
-    if as_json:
-        print_json(rows)
-        return
-    if not rows:
-        click.echo(f"{file}: holds no models", err=True)
-        return
-    width = max(len(row["name"]) for row in rows)
-    for row in rows:
-        opset = f"opset {row['opset']}" if row["opset"] else "no opset"
-        click.echo(
-            f"{row['name']:{width}}  {row['nodes']} nodes  {row['parameters']} parameters  "
-            f"{readable(row['onnx_nbytes'])} as ONNX  {opset}"
-        )
-
-
-@main.command(context_settings=NAMES)
-@click.argument("model", metavar="MODEL")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@plain_errors
-def show(model: str, *, as_json: bool) -> None:
-    """Show what a model is: inputs, outputs, operators, tensors, where it came from."""
-    from onnxroot._describe import describe  # noqa: PLC0415  (uproot takes 0.3 s)
-
-    with api.open(model) as opened:
-        found = describe(opened)
-    if as_json:
-        print_json(found)
-    else:
-        _show(found)
-
-
-def _show(found: dict[str, Any]) -> None:
-    """Print a description in words, with a table of the tensors."""
-    from rich.console import Console  # noqa: PLC0415  (other commands need no tables)
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
-
-    from onnxroot._describe import readable  # noqa: PLC0415
-
-    def line(label: str, text: str) -> None:
-        console.print(Text(f"{label:<11}{text}"), soft_wrap=True)
-
-    console = Console(highlight=False)
-    line("model", found["address"])
-    line(
-        "onnx",
-        f"{readable(found['onnx_nbytes'])}, IR version {found['ir_version']}, "
-        f"by {found['producer'] or 'an unknown producer'}",
-    )
-    line("sha256", found["sha256"])
-    opsets = [f"{name or 'ai.onnx'} {n}" for name, n in found["opset_imports"].items()]
-    line("opsets", ", ".join(opsets) or "none")
-    for key, label in (("inputs", "input"), ("outputs", "output")):
-        for value in found[key]:
-            line(label, value)
-    operators = [f"{name} x {n}" for name, n in found["operators"].items()]
-    line("operators", f"{found['nodes']} nodes: {', '.join(operators)}" if operators else "none")
-    for file in found["external_files"]:
-        line("external", f"{file['location']}, {readable(file['nbytes'])}")
-    for key, label in (("model_metadata", "metadata"), ("metadata", "note")):
-        for name, value in found[key].items():
-            line(label, f"{name}: {value}")
-    made = ", ".join(f"{name} {value}" for name, value in found["provenance"].items() if value)
-    line("written by", made)
-    if not found["tensors"]:
-        return
-    line("parameters", f"{found['parameters']} in {len(found['tensors'])} tensors")
-    table = Table(box=None, pad_edge=False)
-    for head, justify in (("name", "left"), ("type", "left"), ("shape", "left"), ("size", "right")):
-        table.add_column(head, justify=justify, overflow="fold")  # type: ignore[arg-type]
-    for tensor in found["tensors"]:
-        shape = " x ".join(map(str, tensor["shape"])) or "scalar"
-        table.add_row(Text(tensor["name"]), tensor["type"], shape, readable(tensor["nbytes"]))
-    console.print(table)
-
-
-@main.command(context_settings=NAMES)
 @click.argument("source", metavar="SRC")
 @click.argument("destination", metavar="DST")
 @click.option("--replace", is_flag=True, help="Replace the model that is there.")
@@ -355,5 +267,7 @@ def _addresses(model: str) -> list[str]:
     return [f"{model}:{name}" if name else model for name in api.list_models(model)] or [model]
 
 
+main.add_command(_cli_look.ls)
+main.add_command(_cli_look.show)
 main.add_command(_cli_diff.diff)
 main.add_command(_cli_diff.git_diff)
