@@ -15,7 +15,18 @@ HEAVY = (
 PUBLIC = {
     *("FormatError", "IntegrityError", "LockedError", "MissingDependencyError"),
     *("ModelExistsError", "ModelNotFoundError", "OnnxRootError", "UnsupportedModelError"),
-    *("convert", "copy", "diff", "include_dir", "list_models", "open", "remove", "verify", "write"),
+    *(
+        "convert",
+        "copy",
+        "diff",
+        "include_dir",
+        "list_models",
+        "open",
+        "remove",
+        "report",
+        "verify",
+        "write",
+    ),
 }
 
 

@@ -12,7 +12,7 @@
 
 from __future__ import annotations
 
-from onnxroot._look import diff
+from onnxroot._look import diff, report
 from onnxroot.api import (
     convert,
     copy,
@@ -50,6 +50,7 @@ __all__ = [
     "list_models",
     "open",
     "remove",
+    "report",
     "verify",
     "write",
 ]

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 from onnxroot import api
 from onnxroot._address import parse_address
+from onnxroot._transaction import Transaction
+from onnxroot.errors import ModelExistsError
 
 if TYPE_CHECKING:
     from onnxroot._changes import ModelDiff
     from onnxroot._model_view import ModelView
 
-__all__ = ["diff", "open_view"]
+__all__ = ["diff", "open_view", "report"]
 
 
 def open_view(address: str | os.PathLike[str]) -> ModelView:
@@ -64,6 +66,34 @@ def diff(old: str | os.PathLike[str], new: str | os.PathLike[str]) -> ModelDiff:
 
     with open_view(old) as first, open_view(new) as second:
         return diff_models(first, second)
+
+
+def report(
+    model: str | os.PathLike[str], path: str | os.PathLike[str], *, replace: bool = False
+) -> None:
+    """Write a page of HTML about a model: one file, which needs no network.
+
+    Args:
+        model: An ``.onnx`` file or a model's address in a ROOT file.
+        path: The page.
+        replace: Overwrite a file that exists.
+
+    Raises:
+        FormatError: The model's file is neither ONNX nor ROOT, or damaged.
+        IntegrityError: A tensor is not what was stored.
+        ModelExistsError: There is a file at `path`.
+        ModelNotFoundError: A ROOT file has no such model.
+        OSError: A file can't be read or written.
+    """
+    from onnxroot._report import report_pages  # noqa: PLC0415  (uproot takes 0.3 s)
+
+    target = Path(path)
+    if not replace and os.path.lexists(target):
+        raise ModelExistsError(f"{target} exists; choose another name or replace it")
+    with open_view(model) as view, Transaction() as transaction:
+        new = transaction.create(target, replace=replace)
+        with new.open("w", encoding="utf-8") as out:
+            out.writelines(report_pages(view))
 
 
 def _is_onnx(path: str) -> bool:

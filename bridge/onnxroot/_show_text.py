@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from typing import Any
 
 import click
 
 from onnxroot._columns import bar, columns, is_terminal, print_line, print_lines, terminal_width
+from onnxroot._readable import number_text, readable, shape_text
 
 __all__ = [
     "print_list",
@@ -16,21 +16,10 @@ __all__ = [
     "print_node",
     "print_nodes",
     "print_tensor",
-    "readable",
 ]
 
 _INDENT = " " * 12
 _WIDE = 160  # characters that a long listing needs
-
-
-def readable(nbytes: int | None) -> str:
-    """Return a size as people read it: ``1.5 MB``."""
-    if nbytes is None:
-        return "?"
-    if nbytes < 1000:
-        return f"{nbytes} B"
-    power = min(int(math.log10(nbytes) // 3), 4)
-    return f"{nbytes / 1000**power:.1f} {' kMGT'[power]}B"
 
 
 def print_list(rows: list[dict[str, Any]], *, long: bool) -> None:
@@ -110,22 +99,23 @@ def _operators(found: dict[str, Any]) -> None:
         return
     print_line("operators", f"{found['nodes']:,} nodes")
     width = max(map(len, operators))
-    room = max(10, min(40, terminal_width() - width - len(_INDENT) - 10))
+    indent = _INDENT if terminal_width() >= 60 else "  "
+    room = max(5, min(40, terminal_width() - width - len(indent) - 10))
     most = max(operators.values())
     for name, n in operators.items():
-        line = f"{_INDENT}{name:<{width}} {n:>7,} "
+        line = f"{indent}{name:<{width}} {n:>7,} "
         click.echo(line + click.style(bar(n / most, room), fg="cyan"))
 
 
 def _tensor_cells(tensor: dict[str, Any], with_statistics: bool) -> list[str]:
-    shape = " x ".join(map(str, tensor["shape"])) or "scalar"
+    shape = shape_text(tensor["shape"])
     cells = [tensor["name"], tensor["type"], shape, readable(tensor["nbytes"])]
     if not with_statistics:
         return cells
     found = tensor["statistics"]
     if found is None:
         return [*cells, "-", "-", "-", "-"]
-    figures = [_number(found[name]) for name in ("min", "mean", "max")]
+    figures = [number_text(found[name]) for name in ("min", "mean", "max")]
     return [*cells, *figures, f"{found['n_zeros']:,}"]
 
 
@@ -159,7 +149,7 @@ def print_node(node: dict[str, Any]) -> None:
 
 def print_tensor(tensor: dict[str, Any]) -> None:
     """Print what a tensor is like, with a histogram."""
-    shape = " x ".join(map(str, tensor["shape"])) or "scalar"
+    shape = shape_text(tensor["shape"])
     print_line("tensor", tensor["name"])
     print_line("type", f"{tensor['type']}, {shape}, {readable(tensor['nbytes'])}")
     for user in tensor["users"]:
@@ -170,7 +160,7 @@ def print_tensor(tensor: dict[str, Any]) -> None:
         return
     print_line("elements", f"{found['n_elements']:,}")
     for key in ("min", "mean", "max", "std"):
-        print_line(key, _number(found[key]))
+        print_line(key, number_text(found[key]))
     for key, label in (("n_zeros", "zeros"), ("n_nan", "NaN"), ("n_infinite", "infinite")):
         if found[key] or key == "n_zeros":
             share = 100 * found[key] / max(1, found["n_elements"])
@@ -183,14 +173,10 @@ def print_tensor(tensor: dict[str, Any]) -> None:
 def _histogram(found: dict[str, Any]) -> None:
     counts, low, high = found["counts"], found["low"], found["high"]
     width = (high - low) / len(counts)
-    edges = [_number(low + i * width) for i in range(len(counts) + 1)]
+    edges = [number_text(low + i * width) for i in range(len(counts) + 1)]
     left = max(map(len, edges))
     digits = max(len(f"{n:,}") for n in counts)
     room = max(10, min(terminal_width(), 120) - 2 * left - digits - 8)
     for i, n in enumerate(counts):
         line = f"{edges[i]:>{left}} .. {edges[i + 1]:>{left}} {n:>{digits},} "
         click.echo((line + click.style(bar(n / max(1, *counts), room), fg="cyan")).rstrip())
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.5g}"
