@@ -11,7 +11,7 @@ from onnx import helper
 
 import onnxroot
 from onnxroot._report import MOST_CHARTS
-from tests.chromium import browse, dom, screenshot
+from tests.chromium import Chromium
 from tests.samples import GOLDEN_NAMES, golden, graph_model, raw_tensor
 from tests.test_cli import done, run
 
@@ -115,27 +115,17 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.mark.sweep
-def test_chromium_builds_all_figures(page: Path) -> None:
-    built = dom(page.as_uri(), page.parent / "profile")
-    assert len(re.findall("<figure[ >]", built)) == 11
-    assert len(re.findall("<svg ", built)) == 11
-    assert len(re.findall("<tr>", built)) == page.read_text().count("<tr>")
-
-
-@pytest.mark.sweep
 @pytest.mark.parametrize("width", [400, 1200])
-def test_chromium_shows_it(width: int, page: Path) -> None:
-    place = page.with_name(f"{width}.png")
-    colours = screenshot(page.as_uri(), page.parent / "profile", place, width, 2000)
-    assert len(colours) > 100
-
-
-@pytest.mark.sweep
-def test_chromium_prints_it(page: Path) -> None:
-    place = page.with_suffix(".pdf")
-    browse(
-        page.as_uri(), page.parent / "profile", f"--print-to-pdf={place}", "--no-pdf-header-footer"
-    )
-    printed = place.read_bytes()
+def test_chromium_shows_and_prints_it(width: int, page: Path, tmp_path: Path) -> None:
+    with Chromium(tmp_path / "profile", width) as browser:
+        browser.open(page.as_uri())
+        assert (browser.count("figure"), browser.count("svg")) == (11, 11)
+        assert browser.count("tr") == page.read_text().count("<tr>")
+        assert browser.value("document.documentElement.scrollWidth") <= width
+        heights = "[...document.querySelectorAll('svg')].map(x => x.getBoundingClientRect().height)"
+        assert min(browser.value(heights)) > 30
+        assert browser.value("performance.getEntriesByType('resource').length") == 0
+        assert browser.screenshot(tmp_path / "page.png") > 100
+        printed = browser.print()
     assert printed.startswith(b"%PDF")
     assert 2 <= len(re.findall(rb"/Type\s*/Page\b", printed)) <= 4

@@ -77,9 +77,17 @@ class OnnxFile:
         Raises:
             UnsupportedModelError: One is missing, too short, or not below the folder.
         """
-        none = np.empty(0, np.int64)
         _, files = attach(self._tables, Buffers(self.data), Path(self.path).parent)
-        return {name: Document(data, none, none, self._buffers, b"") for name, data in files}
+        return {name: self._whole(data) for name, data in files}
+
+    def documents(self) -> dict[str, Document]:
+        """See `ModelParts`."""
+        return {"": self._whole(self.data)} | self.files
+
+    def _whole(self, data: U8) -> Document:
+        """Return a mapped file as it is."""
+        none = np.empty(0, np.int64)
+        return Document(data, none, none, self._buffers, b"")
 
     @cached_property
     def tensor_codes(self) -> list[int]:

@@ -83,6 +83,10 @@ class ModelParts(Protocol):
         """Return the SHA-256 of each of the files in `sizes`."""
         ...
 
+    def documents(self) -> dict[str, Document]:
+        """Return the bytes of each of the files in `sizes`, to be read in windows."""
+        ...
+
     def stored_nbytes(self) -> int:
         """Return how many bytes of the file are the model's."""
         ...

@@ -94,6 +94,10 @@ class StoredModel:
         files = self.manifest.external_files
         return {"": self.manifest.sha256} | {file.location: file.sha256 for file in files}
 
+    def documents(self) -> dict[str, Document]:
+        """Return the bytes of each of the files in `sizes`, to be read in windows."""
+        return {"": self.document()} | self.files
+
     def stored_nbytes(self) -> int:
         """Return how many bytes of the file are the model's."""
         return sum(length for _, length in self.file.blobs(self.directory))

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import click
 
-from onnxroot import _cli_diff, _cli_look, _cli_report, api
+from onnxroot import _cli_diff, _cli_look, _cli_report, _cli_view, api
 from onnxroot._cli_shared import NAMES, plain_errors, print_json
 from onnxroot.adapter import Options
 
@@ -272,3 +272,4 @@ main.add_command(_cli_look.show)
 main.add_command(_cli_diff.diff)
 main.add_command(_cli_diff.git_diff)
 main.add_command(_cli_report.report)
+main.add_command(_cli_view.view)
