@@ -12,13 +12,16 @@ import numpy as np
 import numpy.typing as npt
 
 from onnxroot._dtypes import ELEMENT_TYPES
+from onnxroot._html import html_table
 from onnxroot._messages import Messages, operator_name
 from onnxroot._parts import ModelParts
+from onnxroot._plot import plot_tensors
 from onnxroot._spec import ROOT_MESSAGE
 from onnxroot._tensors import Tensors
 
 if TYPE_CHECKING:
     import awkward as ak
+    from matplotlib.figure import Figure
     from typing_extensions import Self
 
 __all__ = ["ModelView", "Value"]
@@ -73,6 +76,39 @@ class ModelView:
     def __repr__(self) -> str:
         """Return the address."""
         return f"<{type(self).__name__} {self.address}>"
+
+    def _repr_html_(self) -> str:
+        """Return what the model is, as a table for notebooks."""
+        rows = [("input", str(value)) for value in self.inputs]
+        rows += [("output", str(value)) for value in self.outputs]
+        counts = ", ".join(f"{name} x {n:,}" for name, n in self.operators.items())
+        opsets = ", ".join(f"{name or 'ai.onnx'} {n}" for name, n in self.opset_imports.items())
+        rows += [
+            ("operators", f"{self.n_nodes:,} nodes: {counts}"),
+            ("parameters", f"{self.n_parameters:,} in {len(self.tensors):,} tensors"),
+            ("opsets", opsets or "none"),
+            ("made by", self.producer or "an unknown producer"),
+        ]
+        return html_table(self.address, ("What", "Value"), rows)
+
+    def plot(self, *, most: int = 12, bins: int = 50) -> Figure:
+        """Draw the distributions of the largest tensors, with matplotlib.
+
+        Args:
+            most: How many tensors at most, in the model's order.
+            bins: Number of bins.
+
+        Returns:
+            The figure.
+
+        Raises:
+            MissingDependencyError: matplotlib is not installed.
+            UnsupportedModelError: There is no tensor of real numbers.
+        """
+        kinds = ("STRING", "COMPLEX")
+        known = [t for t in self.tensors.values() if t.size and not t.data_type.startswith(kinds)]
+        largest = {t.name for t in sorted(known, key=lambda tensor: -tensor.size)[:most]}
+        return plot_tensors([t for t in known if t.name in largest], bins)
 
     def close(self) -> None:
         """Close the file."""

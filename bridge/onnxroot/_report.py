@@ -6,13 +6,14 @@ can be printed. It holds no script.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from functools import cache
 from html import escape
 from importlib.resources import files
 from typing import Any
 
 from onnxroot._describe import describe
+from onnxroot._html import html_table
 from onnxroot._model_view import ModelView
 from onnxroot._readable import number_text, readable, shape_text
 from onnxroot._statistics import Statistics, histogram_of, statistics_of
@@ -103,7 +104,7 @@ def _interface(view: ModelView) -> str:
                 else " x ".join("?" if d is None else str(d) for d in value.shape)
             )
             rows.append((value.name, kind, value.type or "?", shape or "scalar"))
-    table = _table("What the model takes and gives", ("Name", "Kind", "Type", "Shape"), rows)
+    table = html_table("What the model takes and gives", ("Name", "Kind", "Type", "Shape"), rows)
     return f'<section id="interface"><h2>Inputs and outputs</h2>{table}</section>\n'
 
 
@@ -195,7 +196,7 @@ def _parameters(view: ModelView, statistics: dict[str, Statistics | None]) -> It
         rows.append([*row, *figures, f"{found.n_zeros:,}", f"{found.n_nan + found.n_infinite:,}"])
     total = f"{view.n_parameters:,} parameters in {len(rows):,} tensors"
     yield '<section id="parameters"><h2>Parameters</h2>'
-    yield _table(total, heads, rows)
+    yield html_table(total, heads, rows)
     yield "</section>\n"
 
 
@@ -209,28 +210,5 @@ def _origin(found: dict[str, Any]) -> str:
         (f"Metadata of the model: {key}", text) for key, text in found["model_metadata"].items()
     ]
     rows += [(f"Note: {key}", text) for key, text in found["metadata"].items()]
-    table = _table("Where the model comes from", ("What", "Value"), rows)
+    table = html_table("Where the model comes from", ("What", "Value"), rows)
     return f'<section id="origin"><h2>Origin</h2>{table}</section>\n'
-
-
-def _table(caption: str, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table; a head that ends in > is that of numbers."""
-    classes = [' class="n"' if head.endswith(">") else "" for head in heads]
-    head = "".join(
-        f'<th scope="col"{kind}>{escape(text.rstrip(">"))}</th>'
-        for text, kind in zip(heads, classes, strict=True)
-    )
-    body = "".join(
-        "<tr>"
-        f'<th scope="row">{escape(row[0])}</th>'
-        + "".join(
-            f"<td{kind}>{escape(cell)}</td>"
-            for cell, kind in zip(row[1:], classes[1:], strict=True)
-        )
-        + "</tr>\n"
-        for row in rows
-    )
-    return (
-        f'<div class="scroll"><table><caption>{escape(caption)}</caption><thead><tr>{head}</tr>'
-        f"</thead><tbody>{body}</tbody></table></div>"
-    )

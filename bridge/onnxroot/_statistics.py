@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from onnxroot._tensors import Tensor
-
-__all__ = ["Histogram", "Statistics", "histogram_of", "statistics_of"]
+__all__ = ["Elements", "Histogram", "Statistics", "histogram_of", "statistics_of"]
 
 F64 = npt.NDArray[np.float64]
+
+
+class Elements(Protocol):
+    """A tensor, as far as its elements are counted."""
+
+    name: str
+    data_type: str
+    shape: tuple[int, ...]
+
+    def blocks(self) -> Iterator[npt.NDArray[Any]]:
+        """Read the elements in order, flat, a few MiB at a time."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +67,7 @@ class Histogram:
     counts: tuple[int, ...]
 
 
-def statistics_of(tensor: Tensor) -> Statistics | None:
+def statistics_of(tensor: Elements) -> Statistics | None:
     """Read a tensor, a few MiB at a time; None if its elements are no real numbers.
 
     Raises:
@@ -105,7 +116,7 @@ def _finite(value: float, *, root: bool = False) -> float | None:
     return math.sqrt(max(value, 0.0)) if root else value
 
 
-def histogram_of(tensor: Tensor, statistics: Statistics, n_bins: int) -> Histogram | None:
+def histogram_of(tensor: Elements, statistics: Statistics, n_bins: int) -> Histogram | None:
     """Count the elements of a tensor in bins from its smallest to its largest.
 
     Args:
