@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from onnxroot import _look, api
-from onnxroot._cli_shared import NAMES, plain_errors, print_json
+from onnxroot._cli_shared import NAMES, plain_errors, print_json, shown
 from onnxroot.errors import OnnxRootError
 
 if TYPE_CHECKING:
@@ -38,7 +38,8 @@ def diff(old: str, new: str, *, everything: bool, as_json: bool) -> None:
     onnxroot diff tagger.onnx models.root:tagger
     onnxroot diff models.root:2025/tagger models.root:2026/tagger --json
     """  # noqa: D301  (click's mark for lines as they are)
-    found = _look.diff(old, new)
+    with shown(f"comparing {new}"):
+        found = _look.diff(old, new)
     if as_json:
         print_json(found.to_json())
     else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from onnxroot import _look, api
-from onnxroot._cli_shared import NAMES, plain_errors, print_json
+from onnxroot._cli_shared import NAMES, plain_errors, print_json, shown
 
 __all__ = ["ls", "show"]
 
@@ -75,5 +75,6 @@ def show(
             listed = list(_describe.list_nodes(view))
             print_json(listed) if as_json else _show_text.print_nodes(listed)
         else:
-            found = _describe.describe(view, statistics=stats)
+            with shown(f"reading {model}") as progress:
+                found = _describe.describe(view, statistics=stats, progress=progress)
             print_json(found) if as_json else _show_text.print_model(found)

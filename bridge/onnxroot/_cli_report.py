@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from onnxroot import _look
-from onnxroot._cli_shared import NAMES, plain_errors
+from onnxroot._cli_shared import NAMES, plain_errors, shown
 
 __all__ = ["report"]
 
@@ -32,4 +32,5 @@ def report(model: str, *, output: Path, replace: bool) -> None:
     onnxroot report models.root:tagger -o tagger.html
     onnxroot report tagger.onnx -o tagger.html --replace
     """  # noqa: D301  (click's mark for lines as they are)
-    _look.report(model, output, replace=replace)
+    with shown(f"reading {model}") as progress:
+        _look.report(model, output, replace=replace, progress=progress)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import wraps
 from typing import NoReturn, ParamSpec, TypeVar
 
 import click
 
+from onnxroot._busy import Progress, busy
 from onnxroot.errors import OnnxRootError
 
-__all__ = ["NAMES", "plain_errors", "print_json"]
+__all__ = ["NAMES", "plain_errors", "print_json", "shown"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -50,3 +52,9 @@ def _fail(message: str, error: Exception) -> NoReturn:
 def print_json(value: object) -> None:
     """Print a value as JSON."""
     click.echo(json.dumps(value, indent=2))
+
+
+def shown(what: str) -> AbstractContextManager[Progress]:
+    """Show a bar while a block takes its time, unless the user wants it quiet."""
+    root = click.get_current_context().find_root()
+    return busy(what, quiet=bool(root.params.get("quiet")))

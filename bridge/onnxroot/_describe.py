@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from onnxroot._busy import Progress
 from onnxroot._messages import Messages
 from onnxroot._model_view import ModelView
 from onnxroot._statistics import histogram_of, statistics_of
@@ -42,18 +43,24 @@ def _onnx_nbytes(view: ModelView) -> int | None:
         return None
 
 
-def describe(view: ModelView, *, statistics: bool = False) -> dict[str, Any]:
+def describe(
+    view: ModelView, *, statistics: bool = False, progress: Progress | None = None
+) -> dict[str, Any]:
     """Return all that there is to say of a model.
 
     Args:
         view: The model.
         statistics: Read every tensor, and say what its elements are like.
+        progress: Is told how many bytes of the tensors are read.
 
     Raises:
         IntegrityError: A tensor is not what was stored.
     """
     manifest = view.manifest if isinstance(view, Model) else None
-    tensors = [_tensor_row(tensor, statistics=statistics) for tensor in view.tensors.values()]
+    tensors = [
+        _tensor_row(tensor, statistics=statistics)
+        for tensor in _counted(view, progress if statistics else None)
+    ]
     return {
         **summarise(view),
         "opset_imports": view.opset_imports,
@@ -70,6 +77,17 @@ def describe(view: ModelView, *, statistics: bool = False) -> dict[str, Any]:
         "provenance": manifest.provenance if manifest else {},
         "format_version": manifest.format_version if manifest else None,
     }
+
+
+def _counted(view: ModelView, progress: Progress | None) -> Iterator[Tensor]:
+    """Yield the tensors, and say behind each how far it is."""
+    total = sum(tensor.nbytes for tensor in view.tensors.values()) if progress else 0
+    done = 0
+    for tensor in view.tensors.values():
+        yield tensor
+        if progress:
+            done += tensor.nbytes
+            progress(done, total)
 
 
 def _tensor_row(tensor: Tensor, *, statistics: bool) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from onnxroot import api
 from onnxroot._address import parse_address
+from onnxroot._busy import Progress
 from onnxroot._transaction import Transaction
 from onnxroot.errors import ModelExistsError
 
@@ -69,7 +70,11 @@ def diff(old: str | os.PathLike[str], new: str | os.PathLike[str]) -> ModelDiff:
 
 
 def report(
-    model: str | os.PathLike[str], path: str | os.PathLike[str], *, replace: bool = False
+    model: str | os.PathLike[str],
+    path: str | os.PathLike[str],
+    *,
+    replace: bool = False,
+    progress: Progress | None = None,
 ) -> None:
     """Write a page of HTML about a model: one file, which needs no network.
 
@@ -77,6 +82,7 @@ def report(
         model: An ``.onnx`` file or a model's address in a ROOT file.
         path: The page.
         replace: Overwrite a file that exists.
+        progress: Is called with the number of bytes of tensors that are read, and of all.
 
     Raises:
         FormatError: The model's file is neither ONNX nor ROOT, or damaged.
@@ -93,7 +99,7 @@ def report(
     with open_view(model) as view, Transaction() as transaction:
         new = transaction.create(target, replace=replace)
         with new.open("w", encoding="utf-8") as out:
-            out.writelines(report_pages(view))
+            out.writelines(report_pages(view, progress))
 
 
 def _is_onnx(path: str) -> bool:

@@ -12,6 +12,7 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
+from onnxroot._busy import Progress
 from onnxroot._describe import describe
 from onnxroot._html import html_table
 from onnxroot._model_view import ModelView
@@ -29,15 +30,18 @@ MOST_CHARTS = 120
 _MOST_OPERATORS = 40
 
 
-def report_pages(view: ModelView) -> Iterator[str]:
+def report_pages(view: ModelView, progress: Progress | None = None) -> Iterator[str]:
     """Yield the page in pieces; every tensor is read, a few MiB at a time.
 
     Args:
         view: The model.
+        progress: Is told how many bytes of the tensors are read.
 
     Raises:
         IntegrityError: A tensor is not what was stored.
     """
+    progress = progress or (lambda _done, _all: None)
+    total = sum(tensor.nbytes for tensor in view.tensors.values())
     found = describe(view)
     name = _name(view)
     yield (
@@ -48,7 +52,12 @@ def report_pages(view: ModelView) -> Iterator[str]:
     )
     yield _navigation(found) + "</header>\n<main>\n"
     yield _summary(found) + _interface(view) + _operators(found)
-    statistics = {tensor.name: _statistics(tensor) for tensor in view.tensors.values()}
+    statistics = {}
+    done = 0
+    for tensor in view.tensors.values():
+        statistics[tensor.name] = _statistics(tensor)
+        done += tensor.nbytes
+        progress(done, total)
     yield from _distributions(view, statistics)
     yield from _parameters(view, statistics)
     yield _origin(found)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import fields
 from functools import wraps
@@ -16,7 +17,7 @@ from typing import Any, TypeVar
 import click
 
 from onnxroot import _cli_diff, _cli_look, _cli_report, _cli_view, api
-from onnxroot._cli_shared import NAMES, plain_errors, print_json
+from onnxroot._cli_shared import NAMES, plain_errors, print_json, shown
 from onnxroot.adapter import Options
 
 __all__ = ["main"]
@@ -131,14 +132,21 @@ def _print_include_dir(context: click.Context, _: click.Parameter, asked: bool) 
     callback=_print_include_dir,
     help="Print the folder of the C++ reader, onnxroot.hxx, and exit.",
 )
+@click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
+@click.option("-v", "--verbose", is_flag=True, help="Say at the end how long it took.")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.version_option(package_name="onnxroot", message="onnxroot %(version)s")
-def main(*, debug: bool) -> None:
+def main(*, quiet: bool, verbose: bool, debug: bool) -> None:
     """Keep trained models beside the data: ONNX models in ROOT files, exactly.
 
     A model's address is FILE.root:DIRECTORY, or FILE.root alone if the file holds one model.
     """
-    del debug  # `_fail` looks it up
+    del quiet, debug  # `shown` and `_fail` look them up
+    if verbose:
+        start = time.perf_counter()
+        click.get_current_context().call_on_close(
+            lambda: click.echo(f"onnxroot: {time.perf_counter() - start:.2f} s", err=True)
+        )
 
 
 @main.command(context_settings=NAMES)
@@ -175,7 +183,8 @@ def convert(
     if any(not key or not mark for key, mark, _ in pairs):
         raise click.BadParameter("expected KEY=VALUE", param_hint="--meta")
     metadata = {key: value for key, _, value in pairs}
-    api.convert(source, destination, metadata=metadata, options=foreign, **options)
+    with shown(f"converting {source}"):
+        api.convert(source, destination, metadata=metadata, options=foreign, **options)
     if as_json:
         print_json({"source": source, "destination": destination})
 
@@ -220,7 +229,8 @@ def verify(model: str, *, run: bool, as_json: bool) -> None:
     Given a file that holds several models, checks all of them.
     """
     addresses = _addresses(model)
-    reports = [api.verify(address, run=run) for address in addresses]
+    with shown(f"verifying {model}"):
+        reports = [api.verify(address, run=run) for address in addresses]
     if as_json:
         print_json(
             [
