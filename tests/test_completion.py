@@ -25,7 +25,7 @@ def test_scripts(shell: str) -> None:
     if shell == "bash" and not shutil.which("bash"):
         pytest.skip("needs bash, whose version it asks")
     script = complete(f"{shell}_source")
-    assert f"_ONNXROOT_COMPLETE={shell}_complete onnxroot" in script
+    assert f"_ONNXROOT_COMPLETE={shell}_complete" in script
 
 
 def test_words() -> None:
