@@ -15,9 +15,11 @@ import json
 import os
 import platform
 import select
+import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -74,6 +76,42 @@ def beside_others(source: Path, folder: Path) -> Figures:
     grown = analysis.stat().st_size - before
     figures = {"size": source.stat().st_size, "write": write["seconds"]}
     return figures | {"write mem": write["memory"], "file": grown / figures["size"]}
+
+
+def compared(source: Path, folder: Path) -> Figures:
+    """Compare a model in a ROOT file with its ONNX file, in which some bytes differ."""
+    root, copy = folder / "model.root", folder / "changed.onnx"
+    if not copy.exists():
+        run_task("write", source, f"{root}:model")
+        shutil.copyfile(source, copy)
+        with copy.open("r+b") as file:
+            for at in range(1, 10):
+                file.seek(at * source.stat().st_size // 10)
+                byte = file.read(1)
+                file.seek(-1, os.SEEK_CUR)
+                file.write(bytes([byte[0] ^ 1]))
+    read = run_task("compare", root, copy)
+    if read["result"]["same_model"]:
+        sys.exit(f"{copy.name} differs, and is called the same")
+    return {"size": source.stat().st_size, "read": read["seconds"], "read mem": read["memory"]}
+
+
+def commands(source: Path, folder: Path) -> Figures:
+    """Start the command ("import"), and beyond that, list and show a model ("read")."""
+    root = folder / "model.root"
+    if not root.exists():
+        run_task("write", source, f"{root}:model")
+    start = min(_seconds("--version") for _ in range(3))
+    shown = max(_seconds(*words) for words in (("ls", root), ("show", root), ("show", source)))
+    return {"size": source.stat().st_size, "import": start, "read": shown - start}
+
+
+def _seconds(*arguments: Path | str) -> float:
+    """Return how long the command takes, from its start to its end."""
+    start = time.perf_counter()
+    command = [sys.executable, "-m", "onnxroot", *map(str, arguments)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - start
 
 
 def importing(_source: Path, _folder: Path) -> Figures:
@@ -154,6 +192,8 @@ CASES = (
         bounds={"write": 1.0, "file": 1.2} | WRITE_MEMORY,
     ),
     replace(WEIGHTS, name="tensor", run=one_tensor, bounds={"read mem": 300 * MB}),
+    replace(WEIGHTS, name="diff", run=compared, repeat=3, bounds={"read mem": 300 * MB}),
+    replace(WEIGHTS, name="command", run=commands, repeat=3, bounds={"import": 0.7, "read": 1.0}),
 )
 
 

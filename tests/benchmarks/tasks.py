@@ -69,6 +69,15 @@ def read_tensor(address: str, name: str) -> Iterator[Any]:
     yield sha256(values).hexdigest()
 
 
+def compare(old: str, new: str) -> Iterator[Any]:
+    """Compare two models."""
+    onnxroot = _all_of_onnxroot()
+    yield
+    found = onnxroot.diff(old, new)
+    yield
+    yield found.to_json()
+
+
 def _all_of_onnxroot() -> Any:
     """Import onnxroot with the parts and packages that it imports when they are needed."""
     package = import_module("onnxroot")
@@ -79,7 +88,7 @@ def _all_of_onnxroot() -> Any:
     return package
 
 
-TASKS = (import_onnxroot, load_and_save, load_tensor, write, read, read_tensor)
+TASKS = (import_onnxroot, load_and_save, load_tensor, write, read, read_tensor, compare)
 
 if __name__ == "__main__":
     task = {task.__name__: task for task in TASKS}[sys.argv[1]](*sys.argv[2:])
