@@ -107,6 +107,18 @@ def test_a_model_and_its_copy_are_identical(name: str, tmp_path: Path) -> None:
     assert (found.identical, found.same_model, list(lines_of(found))) == (True, True, [])
 
 
+@pytest.mark.parametrize("at", range(len(GOLDEN_NAMES)))
+def test_any_two_models_can_be_compared(at: int) -> None:
+    """And what one has more is what the other has less."""
+    old, new = golden(GOLDEN_NAMES[at]), golden(GOLDEN_NAMES[at - 1])
+    there, back = onnxroot.diff(old, new), onnxroot.diff(new, old)
+    assert not there.same_model
+    json.dumps(there.to_json(), allow_nan=False)
+    kinds = [[line[:6] for line in lines_of(found)] for found in (there, back)]
+    for mark, other in (("+ node", "- node"), ("+ tens", "- tens"), ("+ func", "- func")):
+        assert kinds[0].count(mark) == kinds[1].count(other)
+
+
 def reordered(model: ModelProto) -> bytes:
     """Return the fields of the model in another order."""
     graph = ModelProto(graph=model.graph).SerializeToString()

@@ -63,7 +63,7 @@ def test_what_is_missing_is_said_when_it_is_needed(tmp_path: Path) -> None:
     tensor = external_tensor("w", TensorProto.FLOAT, [2], location="w.bin", length=8)
     (tmp_path / "m.onnx").write_bytes(graph_model([tensor]).SerializeToString())
     with open_view(tmp_path / "m.onnx") as view:
-        assert view.tensors["w"].shape == (2,)
+        assert (view.tensors["w"].shape, view.tensors["w"].nbytes) == ((2,), 8)
         with pytest.raises(onnxroot.UnsupportedModelError, match=r"'w\.bin' not found in"):
             view.tensors["w"].numpy()
 

@@ -12,7 +12,7 @@ import onnxroot
 from onnxroot._columns import bar, columns
 from onnxroot._describe import describe_tensor
 from onnxroot._look import open_view
-from tests.samples import graph_model, raw_tensor
+from tests.samples import golden, graph_model, raw_tensor
 from tests.test_cli import done, run
 
 
@@ -113,6 +113,13 @@ def test_what_is_not_there(address: str, option: str, name: str, message: str) -
 
 def test_one_view_at_a_time(address: str) -> None:
     assert "do not go together" in run("show", address, "--nodes", "--stats").stderr
+
+
+def test_external_data_that_are_missing(tmp_path: Path) -> None:
+    """The structure is in the ONNX file: it can be shown; the numbers can't."""
+    (tmp_path / "m.onnx").write_bytes(golden("external_data").read_bytes())
+    assert "operators" in done("show", tmp_path / "m.onnx")
+    assert "not found in" in run("show", tmp_path / "m.onnx", "--tensor", "weight").stderr
 
 
 # --- Statistics -------------------------------------------------------------------------------

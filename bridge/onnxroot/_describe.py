@@ -95,11 +95,19 @@ def _tensor_row(tensor: Tensor, *, statistics: bool) -> dict[str, Any]:
         "name": tensor.name,
         "type": tensor.data_type,
         "shape": list(tensor.shape),
-        "nbytes": tensor.nbytes,
+        "nbytes": _nbytes(tensor),
     }
     if statistics:
         row["statistics"] = _statistics(tensor)
     return row
+
+
+def _nbytes(tensor: Tensor) -> int | None:
+    """Return the size of a tensor; None if it goes on to the end of a file that is missing."""
+    try:
+        return tensor.nbytes
+    except UnsupportedModelError:
+        return None
 
 
 def _statistics(tensor: Tensor) -> dict[str, Any] | None:

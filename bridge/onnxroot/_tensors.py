@@ -69,6 +69,8 @@ class Tensor:
     def nbytes(self) -> int:
         """Bytes its elements take in the ONNX file or the external file."""
         external = self._stored.external.get(self._row)
+        if external is not None and external.length is not None:
+            return external.length  # known, even if the file is missing
         if external is not None:
             return self._external_range(external)[1] - external.offset
         return int(self._stored.payloads.nbytes[self._payloads].sum())
