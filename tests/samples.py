@@ -8,6 +8,8 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from onnxroot._dtypes import ELEMENT_TYPES
+
 OLD_ONNX = tuple(map(int, onnx.__version__.split(".")[:2])) < (1, 23)
 """Older versions of onnx read some element types into types of their own."""
 
@@ -82,6 +84,18 @@ def graph_model(
 def raw_tensor(name: str, values: npt.NDArray[np.generic]) -> TensorProto:
     """Make a tensor whose elements are in `raw_data`."""
     return numpy_helper.from_array(values, name)
+
+
+def small_tensor(name: str, values: npt.NDArray[np.generic]) -> TensorProto:
+    """Make a tensor of a type of ml_dtypes, which old versions of onnx do not know."""
+    kind = next(e for e in ELEMENT_TYPES.values() if e.numpy == values.dtype.name)
+    data = values.view(np.uint8)
+    if kind.bits == 4:
+        padded = np.append(data & 15, np.zeros(len(data) % 2, np.uint8))
+        data = padded[0::2] | padded[1::2] << 4
+    return TensorProto(
+        name=name, data_type=kind.data_type, dims=values.shape, raw_data=data.tobytes()
+    )
 
 
 def external_tensor(
