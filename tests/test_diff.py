@@ -18,6 +18,7 @@ from onnxroot._changes import GraphDiff, ModelDiff
 from onnxroot._diff_text import lines_of, summary
 from onnxroot._node_match import align
 from onnxroot._tensor_change import Difference
+from tests.corpus import wheel_models
 from tests.samples import (
     GOLDEN_NAMES,
     golden,
@@ -88,7 +89,8 @@ def edited(edit: Edit) -> ModelProto:
 
 def rename_all(model: ModelProto, *, interface: bool = False) -> None:
     """Give every value inside, and every node, another name; inputs and outputs too if asked."""
-    kept = set() if interface else {"x", "flag", "out"}
+    ends = {value.name for value in [*model.graph.input, *model.graph.output]}
+    kept = set() if interface else ends
 
     def new(name: str) -> str:
         return name if name in kept or not name else f"r_{name}"
@@ -96,12 +98,14 @@ def rename_all(model: ModelProto, *, interface: bool = False) -> None:
     graphs = [model.graph]
     for graph in graphs:
         for node in graph.node:
-            node.name = new(node.name)
+            node.name = f"r_{node.name}" if node.name else ""
             node.input[:] = map(new, node.input)
             node.output[:] = map(new, node.output)
-            graphs += [a.g for a in node.attribute if a.type == onnx.AttributeProto.GRAPH]
+            graphs += [g for a in node.attribute for g in [*a.graphs, a.g] if g.ByteSize()]
         for value in [*graph.input, *graph.output, *graph.initializer, *graph.value_info]:
             value.name = new(value.name)
+        for tensor in graph.sparse_initializer:
+            tensor.values.name = new(tensor.values.name)
 
 
 # --- The same ---------------------------------------------------------------------------------
@@ -324,6 +328,18 @@ def test_a_renaming_is_no_rewiring(interface: bool, tmp_path: Path) -> None:
     assert len(graph.renamed_values) == 8
     assert [change.name for change in graph.changes] == (["x", "flag", "out"] if interface else [])
     assert len(found.graphs) == 3
+
+
+@pytest.mark.corpus
+def test_a_renaming_of_real_models_is_no_rewiring(tmp_path: Path) -> None:
+    for name, data in wheel_models():
+        if len(data) > 1_000_000:
+            continue
+        model = ModelProto.FromString(data)
+        rename_all(model)
+        found = compared(tmp_path, data, model)
+        lines = [line for line in lines_of(found) if line[0] not in ">@"]
+        assert not lines, (name, lines)
 
 
 def test_a_renaming_beside_new_weights(tmp_path: Path) -> None:
