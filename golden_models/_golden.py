@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["SEED", "Array", "Golden", "Samples", "serialize"]
+__all__ = ["SEED", "Array", "Golden", "Samples", "exported", "serialize"]
 
 Array = npt.NDArray[Any]
 
@@ -85,6 +86,9 @@ class Golden:
         packages: Distributions whose versions shaped the bytes, besides onnx and protobuf.
         seed: What random numbers started from, if any were drawn.
         external: Contents of the external files by relative path.
+        source: Contents of the files that the framework wrote, by relative path.
+        convert: What `onnxroot.convert` is to be given: ``file``, one of these or their folder, and
+            ``options``, as in `onnxroot.adapter.Options`.
         samples: For a runnable model.
         checkable: Whether ``onnx.checker`` must accept the model.
     """
@@ -95,13 +99,85 @@ class Golden:
     packages: tuple[str, ...] = ()
     seed: int | None = None
     external: Mapping[str, bytes] = field(default_factory=dict)
+    source: Mapping[str, bytes] = field(default_factory=dict)
+    convert: Mapping[str, Any] = field(default_factory=dict)
     samples: Samples | None = None
     checkable: bool = True
+
+
+def exported(
+    file: str,
+    save: Callable[[Path], None],
+    *,
+    inputs: Sequence[Array],
+    outputs: Sequence[Array],
+    framework: str,
+    guards: str,
+    packages: Sequence[str],
+    options: Mapping[str, Any] | None = None,
+    rtol: float = 1e-5,
+    atol: float = 1e-6,
+) -> Golden:
+    """Let a framework write a model, and its adapter convert it as a user would.
+
+    Args:
+        file: Name of the file or folder that is to be converted.
+        save: Writes it, and what belongs beside it, where it is told.
+        inputs: Samples, in the order of the ONNX model's inputs.
+        outputs: What the framework makes of them, in the order of the ONNX model's outputs; they
+            are kept in the types of these.
+        framework: Its name.
+        guards: See `Golden`.
+        packages: See `Golden`.
+        options: For the conversion.
+        rtol: See `Samples`.
+        atol: See `Samples`.
+    """
+    from onnxroot.adapter import Options, find_adapter  # noqa: PLC0415  (others are made without)
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / file
+        save(path)
+        found = find_adapter(path)
+        if found is None:
+            raise RuntimeError(f"no adapter knows {file}")
+        given = Options(**dict(options or {}))
+        conversion = found[0].convert(path, given)
+        source = {
+            place.relative_to(folder).as_posix(): place.read_bytes()
+            for place in sorted(Path(folder).rglob("*"))
+            if place.is_file()
+        }
+    graph = conversion.model.graph
+    named = [
+        {value.name: _typed(array, value) for value, array in zip(values, arrays, strict=True)}
+        for values, arrays in ((graph.input, inputs), (graph.output, outputs))
+    ]
+    return Golden(
+        onnx=serialize(conversion.model),
+        guards=guards,
+        made_by=f"the adapter to {framework}, of {file}",
+        packages=("numpy", "onnxroot", *packages),
+        seed=SEED,
+        source=source,
+        convert={"file": file, "options": dict(options or {})},
+        samples=Samples(inputs=named[0], outputs=named[1], rtol=rtol, atol=atol, source=framework),
+    )
 
 
 def serialize(model: onnx.ModelProto) -> bytes:
     """Return the model's bytes, as the installed protobuf lays them out."""
     return bytes(model.SerializeToString(deterministic=True))
+
+
+def _typed(array: Array, value: onnx.ValueInfoProto) -> Array:
+    """Return an array in the type of an input or output; texts in NumPy's own type."""
+    from onnx import TensorProto, helper  # noqa: PLC0415  (not needed for --check)
+
+    element_type = value.type.tensor_type.elem_type
+    if element_type == TensorProto.STRING:
+        return array.astype(np.str_)
+    return array.astype(helper.tensor_dtype_to_np_dtype(element_type))
 
 
 def _as_array(value: Any) -> Array:

@@ -4,55 +4,44 @@ A golden model is a small ONNX file that must keep coming back from a ROOT file 
 the ROOT file that each format version wrote of it, which must stay readable for ever. Each has a
 folder::
 
+    golden_models/<name>/make.py            makes it: a function `make` that returns a `Golden`
+    golden_models/<name>/source/            what its framework wrote, if one did
     golden_models/<name>/<name>.onnx        the model, and its external files where it has them
     golden_models/<name>/<name>.npz         sample inputs and expected outputs, if it is runnable
     golden_models/<name>/<name>.v1.root     what format version 1 writes; its name there: "model"
     golden_models/<name>/golden.json        sizes and digests of all of these, and their origin
 
-=====================  ========================================================================
-name                   what it is
-=====================  ========================================================================
-``mlp_jet_tagger``     a network trained and exported with PyTorch
-``gradient_boosting``  boosted trees trained with scikit-learn, exported with skl2onnx
-``control_flow``       If within If within Loop, and Scan, with names from the graphs around
-``functions``          model-local functions: overloads, defaults, references to attributes
-``data_types``         every tensor data type, in raw_data and in its typed field
-``malformed_tensors``  tensors whose shape, type and bytes contradict each other
-``external_data``      tensors in two external files: gaps, tied and overlapping tensors
-``sparse_training``    sparse initializers, training information, quantization annotations
-``types_metadata``     every kind of type, attribute and metadata; devices and sharding
-``non_canonical``      a valid model in an encoding that no serializer writes
-=====================  ========================================================================
+``catalogue.json`` has the digest of each golden.json, so that no model is lost unseen.
 
 Usage, from anywhere::
 
-    python golden_models/generate.py                 make the models that are missing
-    python golden_models/generate.py --roots         make the ROOT files that are missing
+    python golden_models/generate.py                 make what is missing, and the catalogue
     python golden_models/generate.py --check         compare everything with its digests
     python golden_models/generate.py --only NAME     the same for some models (repeat it for more)
     python golden_models/generate.py --replace NAME  make this one again, though it is there
-    python golden_models/generate.py --roots --replace NAME    make its ROOT file again
+    python golden_models/generate.py --replace-root NAME   make its ROOT file again
+    python golden_models/generate.py --release VERSION     seal all models: VERSION ships them
 
 What was released is never replaced: a change of the format writes ``.v2.root`` beside ``.v1.root``.
-Making models needs the packages that golden.json names, ``--roots`` needs onnxroot, ``--check``
-needs Python alone. The same versions make the same ``.onnx`` again; ROOT files carry a date and
-differ every time.
+Making models needs the packages that golden.json names, ``--check`` needs Python alone. The same
+versions make the same ``.onnx`` again; ROOT files and sources carry dates and differ every time.
 
-To add a model, write a function that returns a `Golden`, enter it in `CATALOGUE`, and run this
-script twice, the second time with ``--roots``.
+To add a model, write its make.py and run this script.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
-import importlib
+import importlib.util
+import io
 import json
 import platform
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+import zipfile
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,25 +49,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from _golden import Golden
 
-__all__ = ["CATALOGUE", "check", "main", "make_model", "make_root"]
+__all__ = ["check", "main", "make_model", "make_root", "names"]
 
 HERE = Path(__file__).resolve().parent
 
-CATALOGUE = {
-    "mlp_jet_tagger": "_exported",
-    "gradient_boosting": "_exported",
-    "control_flow": "_hand_made",
-    "functions": "_hand_made",
-    "data_types": "_tensors",
-    "malformed_tensors": "_tensors",
-    "external_data": "_tensors",
-    "sparse_training": "_rare_messages",
-    "types_metadata": "_rare_messages",
-    "non_canonical": "_encodings",
-}
-"""Module by model; the function there has the model's name."""
+CATALOGUE = HERE / "catalogue.json"
+RECIPE, RECORD = "make.py", "golden.json"
 
-RECORD = "golden.json"
+
+def names() -> list[str]:
+    """Return the models that have a recipe."""
+    return sorted(path.parent.name for path in HERE.glob(f"*/{RECIPE}"))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -91,17 +72,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Exit code: 0 done; 1 a check failed; 2 wrong usage (raised by argparse).
     """
     options = _parse_arguments(arguments)
-    names = options.only or options.replace or list(CATALOGUE)
+    wanted = options.only or [*options.replace, *options.replace_root] or names()
     if options.check:
-        return _report(check(names, complete=not options.only))
-    made = 0
-    for name in names:
-        make = make_root if options.roots else make_model
-        done = make(name, replace=name in options.replace)
-        if done:
-            print(f"made {done.relative_to(HERE)}")
-        made += bool(done)
-    print(f"{made} made, {len(names) - made} kept")
+        return _report(check(wanted, complete=not options.only))
+    if options.release:
+        return _report(_seal(options.release))
+    made = []
+    for name in wanted:
+        made.append(make_model(name, replace=name in options.replace))
+        made.append(make_root(name, replace=name in options.replace_root))
+    for path in filter(None, made):
+        print(f"made {path.relative_to(HERE)}")
+    _write_catalogue()
     return 0
 
 
@@ -111,25 +93,30 @@ def make_model(name: str, *, replace: bool = False) -> Path | None:
     ROOT files of the model stay, if its bytes and those of its external files came out as before.
 
     Args:
-        name: A key of `CATALOGUE`.
+        name: Its folder's name.
         replace: Whether to make it again.
 
     Returns:
         Its folder, or None if it was kept.
+
+    Raises:
+        RuntimeError: It was released, or is not what it should be.
     """
     folder = HERE / name
-    if folder.exists() and not replace:
-        return None
-    golden: Golden = getattr(importlib.import_module(CATALOGUE[name]), name)()
+    if (folder / RECORD).exists():
+        if not replace:
+            return None
+        _refuse_released(folder)
+    golden: Golden = _load(folder / RECIPE).make()
     with tempfile.TemporaryDirectory(prefix=f".{name}.", dir=HERE) as staging:
         new = Path(staging) / name
         _write_files(new, name, golden)
+        shutil.copyfile(folder / RECIPE, new / RECIPE)
         _check_model(new / f"{name}.onnx", golden)
         record = _describe(new, name, golden)
         _keep_roots(folder, new, record, golden)
         _write_record(new, record)
-        if folder.exists():
-            folder.rename(Path(staging) / "old")
+        folder.rename(Path(staging) / "old")
         new.rename(folder)
     return folder
 
@@ -140,23 +127,25 @@ def make_root(name: str, *, replace: bool = False) -> Path | None:
     One that golden.json records but that is gone is not written again unasked: it is lost.
 
     Args:
-        name: A key of `CATALOGUE`.
+        name: Its folder's name.
         replace: Whether to write it again.
 
     Returns:
         The ROOT file, or None if it was kept.
 
     Raises:
-        RuntimeError: A recorded file is missing or changed, or the model did not come back
-            identical.
+        RuntimeError: It was released; a recorded file is missing or changed; or the model did not
+            come back identical.
     """
     import onnxroot  # noqa: PLC0415  (models can be made and checked without it)
     from onnxroot._spec import FORMAT_VERSION  # noqa: PLC0415
 
     folder = HERE / name
     root = folder / f"{name}.v{FORMAT_VERSION}.root"
-    if root.exists() and not replace:
-        return None
+    if root.exists():
+        if not replace:
+            return None
+        _refuse_released(folder)
     record = _read_record(folder)
     if problems := _compare(folder, record["files"], ignore=root.name if replace else None):
         raise RuntimeError("; ".join(problems) + ": restore it from version control first")
@@ -183,19 +172,20 @@ def check(names: Iterable[str], *, complete: bool = True) -> list[str]:
 
     Args:
         names: Models to look at.
-        complete: Whether to look for folders that are no golden models, too.
+        complete: Whether to compare the catalogue too.
 
     Returns:
         What is wrong, one line each; empty if all is well.
     """
     problems = [problem for name in names for problem in _check_folder(HERE / name)]
     if complete:
-        folders = {path.name for path in HERE.iterdir() if path.is_dir()}
-        strange = sorted(folders - set(CATALOGUE) - {"__pycache__"})
+        recorded = _read_json(CATALOGUE)["models"] if CATALOGUE.exists() else {}
+        found = _records()
+        problems += [f"{name}: missing" for name in sorted(set(recorded) - set(found))]
         problems += [
-            f"{name}: a folder that is not in the catalogue"
-            for name in strange
-            if not name.startswith(".")  # what tools leave behind
+            f"{name}/{RECORD}: not as the catalogue has it"
+            for name, digest in found.items()
+            if recorded.get(name) != digest
         ]
     return problems
 
@@ -208,19 +198,21 @@ def _parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     modes = parser.add_mutually_exclusive_group()
     modes.add_argument("--check", action="store_true", help="compare all with its digests")
-    modes.add_argument("--roots", action="store_true", help="make ROOT files instead of models")
+    modes.add_argument("--release", metavar="VERSION", help="seal all models: VERSION ships them")
     for option, help_text in {
         "--only": "this model, not all; may be repeated",
         "--replace": "make this model again, though it is there; may be repeated",
+        "--replace-root": "make its ROOT file again; may be repeated",
     }.items():
         parser.add_argument(
-            option, action="append", default=[], choices=CATALOGUE, metavar="NAME", help=help_text
+            option, action="append", default=[], choices=names(), metavar="NAME", help=help_text
         )
     options = parser.parse_args(arguments)
-    if options.check and options.replace:
-        parser.error("--check replaces nothing")
-    if options.only and not set(options.replace) <= set(options.only):
-        parser.error("--only leaves out a model that --replace names")
+    replaced = {*options.replace, *options.replace_root}
+    if (options.check or options.release) and replaced:
+        parser.error("--check and --release replace nothing")
+    if options.only and not replaced <= set(options.only):
+        parser.error("--only leaves out a model that is to be replaced")
     return options
 
 
@@ -232,14 +224,45 @@ def _report(problems: list[str]) -> int:
     return 1 if problems else 0
 
 
+def _seal(release: str) -> list[str]:
+    """Note in every record that a release ships it; return what is in the way."""
+    problems = check(names())
+    if not problems:
+        for name in names():
+            record = _read_record(HERE / name)
+            record.setdefault("released", release)
+            _write_record(HERE / name, record)
+        _write_catalogue()
+    return problems
+
+
+def _refuse_released(folder: Path) -> None:
+    released = _read_record(folder).get("released")
+    if released:
+        raise RuntimeError(f"{folder.name} was released with {released}: it can't be replaced")
+
+
+def _load(path: Path) -> Any:
+    """Import a model's recipe; the modules beside this one are importable there."""
+    sys.path[:0] = [] if str(HERE) in sys.path else [str(HERE)]
+    spec = importlib.util.spec_from_file_location(f"make_{path.parent.name}", path)
+    if spec is None or spec.loader is None:
+        raise RuntimeError(f"{path}: can't be imported")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
 # --- making --------------------------------------------------------------------------------------
 
 
 def _write_files(folder: Path, name: str, golden: Golden) -> None:
     folder.mkdir()
-    for location, content in {f"{name}.onnx": golden.onnx, **golden.external}.items():
+    source = {f"source/{place}": content for place, content in golden.source.items()}
+    for location, content in {f"{name}.onnx": golden.onnx, **golden.external, **source}.items():
         path = folder / location
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
     if golden.samples:
         golden.samples.save(folder / f"{name}.npz")
@@ -253,14 +276,25 @@ def _check_model(path: Path, golden: Golden) -> None:
     """
     import onnx  # noqa: PLC0415  (not needed for --check)
 
-    for local in (str(Path.home()), str(HERE), sys.prefix, "site-packages"):
-        if local.encode() in golden.onnx:
-            raise RuntimeError(f"{path.name} contains the local path {local}")
+    for file, content in {path.name: golden.onnx, **golden.source}.items():
+        for member, inner in _members(file, content):
+            for local in (f"{Path.home()}/", str(HERE.parent), sys.prefix, "site-packages"):
+                if local.encode() in inner:
+                    raise RuntimeError(f"{member} contains the local path {local}")
     onnx.load(path)
     if golden.checkable:
         onnx.checker.check_model(path, full_check=golden.samples is not None)
     if golden.samples:
         golden.samples.check(path)
+
+
+def _members(name: str, content: bytes) -> Iterator[tuple[str, bytes]]:
+    """Yield a file and, if it is a ZIP archive, the files within it."""
+    yield name, content
+    if zipfile.is_zipfile(io.BytesIO(content)):
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            for member in archive.namelist():
+                yield f"{name}/{member}", archive.read(member)
 
 
 def _describe(folder: Path, name: str, golden: Golden) -> dict[str, Any]:
@@ -280,9 +314,11 @@ def _describe(folder: Path, name: str, golden: Golden) -> dict[str, Any]:
         "files": {
             path.relative_to(folder).as_posix(): _digest(path)
             for path in sorted(folder.rglob("*"))
-            if path.is_file()
+            if path.is_file() and path.name != RECIPE
         },
     }
+    if golden.source:
+        record["source"] = dict(golden.convert)
     if golden.samples:
         record["versions"] |= _versions(["onnxruntime"])
         record["samples"] = {
@@ -315,7 +351,9 @@ def _check_restored(name: str, folder: Path, recorded: dict[str, Any]) -> None:
         RuntimeError: They are not identical.
     """
     stored = {
-        file: digest for file, digest in recorded.items() if not file.endswith((".npz", ".root"))
+        file: digest
+        for file, digest in recorded.items()
+        if not file.endswith((".npz", ".root")) and not file.startswith("source/")
     }
     if problems := _compare(folder, stored):
         raise RuntimeError(f"{name} did not come back identical: {'; '.join(problems)}")
@@ -331,13 +369,31 @@ def _digest(path: Path) -> dict[str, int | str]:
 
 
 def _read_record(folder: Path) -> dict[str, Any]:
-    record: dict[str, Any] = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-    return record
+    return _read_json(folder / RECORD)
 
 
 def _write_record(folder: Path, record: dict[str, Any]) -> None:
-    text = json.dumps(record, indent=2, ensure_ascii=False)
-    (folder / RECORD).write_text(text + "\n", encoding="utf-8", newline="\n")
+    _write_json(folder / RECORD, record)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    text = json.dumps(content, indent=2, ensure_ascii=False)
+    path.write_text(text + "\n", encoding="utf-8", newline="\n")
+
+
+def _records() -> dict[str, str]:
+    """Return the digest of each record."""
+    paths = sorted(HERE.glob(f"*/{RECORD}"))
+    return {path.parent.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+
+
+def _write_catalogue() -> None:
+    _write_json(CATALOGUE, {"models": _records()})
 
 
 # --- checking ------------------------------------------------------------------------------------
@@ -364,7 +420,7 @@ def _compare(folder: Path, recorded: dict[str, Any], *, ignore: str | None = Non
     present = {
         path.relative_to(folder).as_posix(): _digest(path)
         for path in folder.rglob("*")
-        if path.is_file() and path.name != RECORD
+        if path.is_file() and path.name not in {RECORD, RECIPE} and path.suffix != ".pyc"
     }
     missing, strange = set(recorded) - set(present), set(present) - set(recorded)
     problems = [f"{name}/{file}: missing" for file in sorted(missing - {ignore})]

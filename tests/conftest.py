@@ -1,12 +1,12 @@
 """Hypothesis profiles, and the count of the models that came back at the end of a run."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.cxx import Probe, compile_program
-from tests.samples import COUNTED, SAID
+from tests.samples import COUNTED, OUTCOMES, SAID
 
 settings.register_profile(
     "default",
@@ -32,15 +32,21 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     lines: list[str] = []
     identical: Counter[str] = Counter()
     total: Counter[str] = Counter()
+    outcomes: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for reports in terminalreporter.stats.values():
         for report in reports:
             for name, value in getattr(report, "user_properties", ()):
                 if name == SAID and report.when == "call":
                     lines.append(value)
+                if name == OUTCOMES and report.when == "call":
+                    outcomes[value[0]].update(value[1])
                 if name == COUNTED and report.when == "call":
                     what, n_identical, n_models = value
                     identical[what] += n_identical
                     total[what] += n_models
+    for what, counts in outcomes.items():
+        found = ", ".join(f"{n} {kind}" for kind, n in sorted(counts.items()))
+        lines.append(f"{what}: {counts.total()} ({found})")
     if lines:
         terminalreporter.section(SAID)
     for line in sorted(lines):

@@ -13,34 +13,16 @@ from onnxroot._dtypes import ELEMENT_TYPES
 OLD_ONNX = tuple(map(int, onnx.__version__.split(".")[:2])) < (1, 23)
 """Older versions of onnx read some element types into types of their own."""
 
-GOLDEN_FOLDER = Path(__file__).resolve().parents[1] / "golden_models"
-
-GOLDEN_NAMES = (
-    "control_flow",
-    "data_types",
-    "external_data",
-    "functions",
-    "gradient_boosting",
-    "malformed_tensors",
-    "mlp_jet_tagger",
-    "non_canonical",
-    "sparse_training",
-    "types_metadata",
-)
-"""By hand: a golden model that got lost must fail a test."""
-
-
 COUNTED = "came back identical"
 """Name of the property that a sweep records: (what, how many came back, of how many)."""
 
 
+OUTCOMES = "outcomes"
+"""Name of the property that a test of damage records: (what, how often which outcome)."""
+
+
 SAID = "counted"
 """Name of the property with a line that a test has to say at the end of a run."""
-
-
-def golden(name: str) -> Path:
-    """Return the path of a golden model."""
-    return GOLDEN_FOLDER / name / f"{name}.onnx"
 
 
 def files_in(folder: Path) -> dict[str, bytes]:

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tests.samples import golden
+from tests.golden import golden
 from tests.test_cli import run
 
 SLOW = """

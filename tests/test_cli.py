@@ -18,19 +18,23 @@ from click.testing import CliRunner, Result
 
 import onnxroot
 from onnxroot.cli import main
-from tests.samples import GOLDEN_NAMES, files_in, golden, linear_model
+from tests.golden import GOLDEN_NAMES, golden
+from tests.model_encodings import LEN, record
+from tests.samples import files_in, linear_model
 
 MODEL = linear_model().SerializeToString()
 OTHER = linear_model(seed=2).SerializeToString()
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def run(*arguments: str | Path) -> Result:
+def run(*arguments: str | Path, **extra: Any) -> Result:
     """Run the command in this process; click before 8.2 mixes the streams unless told."""
     options: dict[str, Any] = {}
     if "mix_stderr" in signature(CliRunner).parameters:
         options["mix_stderr"] = False
-    return CliRunner(**options).invoke(main, list(map(str, arguments)), prog_name="onnxroot")
+    return CliRunner(**options).invoke(
+        main, list(map(str, arguments)), prog_name="onnxroot", **extra
+    )
 
 
 def run_process(
@@ -287,9 +291,9 @@ WRONG = {  # arguments, in the folder of the fixture, and what the line must say
     "rm histograms.root:h": "histograms.root: holds no models",
     "convert tagger.onnx nowhere/x.root": "nowhere: no such folder",
     "convert one.root nowhere/x.onnx": "nowhere: no such folder",
-    "convert tagger.onnx subfolder": "ends in .root or .onnx",
+    "convert tagger.onnx x.txt": "ends in .root or .onnx",
     "convert tagger.onnx subfolder:x": "subfolder is a folder; expected a ROOT file",
-    "convert subfolder x.root": "subfolder",
+    "convert subfolder x.root": "subfolder: holds no files with models",
     "ls subfolder": "subfolder: Is a directory",
     "convert tagger.onnx x.root:a//b": "can't be a directory in a ROOT file",
     "convert tagger.onnx one.root:tagger/GraphProto/x": "GraphProto",
@@ -319,8 +323,8 @@ def test_one_line_and_nothing_written(words: str, folder: Path) -> None:
 WRONG_USAGE = {
     "": "Usage: onnxroot",
     "nonsense": "No such command 'nonsense'",
-    "convert": "Missing argument 'SRC'",
-    "convert tagger.onnx": "Missing argument 'DST'",
+    "convert": "Missing argument 'SRC...'",
+    "convert tagger.onnx": "Missing argument 'SRC...'",
     "ls one.root --nonsense": "No such option",
     "convert tagger.onnx x.root --meta a": "expected KEY=VALUE",
     "convert tagger.onnx x.root --meta =a": "expected KEY=VALUE",
@@ -423,3 +427,45 @@ def test_optimised_python_finds_damage(kind: str, folder: Path) -> None:
     process = run_process("verify", folder / "bad.root", flags=["-O"])
     assert process.returncode in {1, 2}
     assert len(process.stderr.splitlines()) == 1
+
+
+# --- Names and limits that strangers choose -----------------------------------------------------
+
+
+def test_names_do_not_steer_the_terminal(tmp_path):
+    model = linear_model()
+    model.graph.initializer[0].name = "w\x1b]0;title\x07\x1b[2J"
+    model.graph.input[0].name = "\u202einput"
+    onnxroot.write(model, tmp_path / "m.root", metadata={"note\x1b[31m": "\x9b31m"})
+    for words in (["ls"], ["show"], ["verify", "--tensors"]):
+        done = run(*words, tmp_path / "m.root", color=True)
+        assert done.exit_code == 0
+        assert not {"\x1b", "\x07", "\x9b", "\u202e"} & set(done.output)
+    assert "w\\x1b]0;title\\x07\\x1b[2J FLOAT" in done.output
+    with uproot.update(tmp_path / "m.root") as file:
+        file["evil\x1b[2J/manifest"] = '{"format":"onnxroot"}'
+    done = run("ls", tmp_path / "m.root", color=True)
+    assert done.exit_code == 2
+    assert "\x1b" not in done.output
+
+
+def test_limits_are_raised_by_an_option(tmp_path):
+    data = b""
+    for level in reversed(range(1, 110)):
+        data = record((6, 1, 5)[level % 3], LEN, data)
+    (tmp_path / "m.onnx").write_bytes(record(7, LEN, data))
+    words = ["convert", str(tmp_path / "m.onnx"), str(tmp_path / "m.root")]
+    done = run(*words)
+    assert done.exit_code == 2
+    assert "raise the limit depth" in done.stderr
+    for more in (words, ["verify", words[2]], ["convert", words[2], str(tmp_path / "n.onnx")]):
+        assert run("--limit", "depth=200", *more).exit_code == 0
+    assert (tmp_path / "n.onnx").read_bytes() == record(7, LEN, data)
+    assert run("verify", words[2]).exit_code == 1
+
+
+@pytest.mark.parametrize("limit", ["depth", "depth=", "depth=x", "depth=-1", "width=3", "depth=0"])
+def test_limits_that_are_none(limit):
+    done = run("--limit", limit, "ls", "x.root")
+    assert done.exit_code == 2
+    assert "--limit" in done.stderr

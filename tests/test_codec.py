@@ -20,6 +20,7 @@ from onnxroot._schema import Schema, installed_schema
 from onnxroot._spec import CHUNK_NBYTES
 from onnxroot.errors import FormatError
 from onnxroot.tables import Tables
+from tests.golden import GOLDEN_NAMES, golden
 from tests.model_encodings import (
     LEN,
     VARINT,
@@ -29,7 +30,6 @@ from tests.model_encodings import (
     record,
     varint,
 )
-from tests.samples import GOLDEN_NAMES, golden
 
 U8 = npt.NDArray[np.uint8]
 
@@ -330,6 +330,39 @@ def test_unpacked_numbers_cost_no_more_than_they_take() -> None:
     tables, document, _ = taken_apart(data)
     assert whole(document) == data
     assert len(tables.deviation) < 2 * len(data)
+
+
+ATTRIBUTE_FIELDS = {field.name: field.number for field in onnx.AttributeProto.DESCRIPTOR.fields}
+IN_A_RUN = {
+    "nothing": b"",
+    "overlong": record(ATTRIBUTE_FIELDS["ints"], VARINT, 5, width=3),
+    "packed": record(ATTRIBUTE_FIELDS["ints"], LEN, b"\x05\x06"),
+    "another field": record(ATTRIBUTE_FIELDS["i"], VARINT, 5),
+    "unknown": record(999, VARINT, 5),
+}
+
+
+@pytest.mark.parametrize("between", IN_A_RUN)
+def test_long_lists_of_attributes(between: str) -> None:
+    """Trees have them: one message with hundreds of thousands of records."""
+    random_ = random.Random(3)
+    ints = [random_.randrange(-(2**63), 2**63) >> random_.randrange(64) for _ in range(16_000)]
+    texts = [b"LEAF" if i % 3 else b"x" * (i % 300) for i in range(6_000)]
+    half = len(ints) // 2
+    data = b"".join(record(7, 5, random_.randbytes(4)) for _ in range(16_000))
+    data += b"".join(record(8, VARINT, value % 2**64) for value in ints[:half])
+    data += IN_A_RUN[between]
+    data += b"".join(record(8, VARINT, value % 2**64) for value in ints[half:])
+    data += b"".join(record(9, LEN, text) for text in texts)
+    data = record(7, LEN, record(1, LEN, 2 * record(5, LEN, data)))
+    tables, document, _ = taken_apart(data)
+    assert whole(document) == data
+    assert (tables.deviation == b"") == (between == "nothing")
+    table = tables.tables["AttributeProto"]
+    more = {"overlong": [5], "packed": [5, 6]}.get(between, [])
+    assert table.columns["ints"].to_list() == 2 * [ints[:half] + more + ints[half:]]
+    assert table.columns["strings"].to_list()[1] == [text.decode() for text in texts]
+    assert table.columns["floats"].offsets[0].tolist() == [0, 16_000, 32_000]
 
 
 # --- Edits ------------------------------------------------------------------------------------

@@ -21,8 +21,9 @@ from onnxroot._dtypes import STORAGES, Storage
 from onnxroot._join import Document
 from onnxroot._rntuple_write import ModelWriter
 from onnxroot._spec import CHUNK_NBYTES, SPILL_NBYTES
+from tests.golden import golden
 from tests.model_encodings import LEN, VARINT, record, swap_pair, varint
-from tests.samples import files_in, golden, graph_model, linear_model, raw_tensor
+from tests.samples import files_in, graph_model, linear_model, raw_tensor
 
 MODEL = linear_model().SerializeToString()
 OTHER = linear_model(seed=2).SerializeToString()

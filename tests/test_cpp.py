@@ -20,7 +20,7 @@ from tests.cxx import (
     root_folder,
     run,
 )
-from tests.samples import golden
+from tests.golden import golden
 
 pytestmark = needs_compiler
 

@@ -9,8 +9,11 @@ from collections import Counter
 
 import pytest
 
+import onnxroot
 from tests.cxx import Probe, compile_program, needs_compiler
-from tests.samples import GOLDEN_NAMES, SAID, golden
+from tests.golden import GOLDEN_NAMES, golden
+from tests.samples import SAID, linear_model
+from tests.test_hostile import FILES
 
 pytestmark = needs_compiler
 
@@ -88,3 +91,14 @@ def test_damage_is_found(probe, tmp_path, record_property):
     assert not bad
     assert outcomes["identical"]
     assert outcomes["Error"]
+
+
+def test_hostile_files(probe, tmp_path):
+    """Files that promise more than they hold, with checksums that fit."""
+    whole, path = tmp_path / "whole.root", tmp_path / "hostile.root"
+    onnxroot.write(linear_model(), f"{whole}:tagger", compression="none")
+    for case, (change, _) in FILES.items():
+        data = bytearray(whole.read_bytes())
+        change(data)
+        path.write_bytes(data)
+        assert probe.ask("dump", path, "")[-1].startswith("Error "), case

@@ -8,7 +8,7 @@ import uproot
 
 import onnxroot
 from tests.cxx import forge, needs_compiler, run
-from tests.samples import golden
+from tests.golden import golden
 
 pytestmark = needs_compiler
 

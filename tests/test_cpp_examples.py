@@ -11,7 +11,7 @@ import pytest
 
 import onnxroot
 from tests.cxx import FOLDER, INCLUDE, compile_program, needs_compiler, output_of, root_folder, run
-from tests.samples import golden
+from tests.golden import golden
 
 pytestmark = needs_compiler
 

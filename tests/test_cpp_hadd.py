@@ -8,7 +8,8 @@ import uproot
 
 import onnxroot
 from tests.cxx import needs_compiler, output_of, root_folder
-from tests.samples import golden, graph_model, raw_tensor
+from tests.golden import golden
+from tests.samples import graph_model, raw_tensor
 
 pytestmark = needs_compiler
 

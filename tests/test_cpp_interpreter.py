@@ -8,7 +8,7 @@ import pytest
 
 import onnxroot
 from tests.cxx import FOLDER, INCLUDE, needs_compiler, root_folder, run
-from tests.samples import golden
+from tests.golden import golden
 
 pytestmark = needs_compiler
 

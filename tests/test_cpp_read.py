@@ -10,8 +10,9 @@ import pytest
 import onnxroot
 from tests.corpus import wheel_paths
 from tests.cxx import needs_compiler
+from tests.golden import GOLDEN_NAMES, golden
 from tests.model_encodings import random_model
-from tests.samples import COUNTED, GOLDEN_NAMES, golden
+from tests.samples import COUNTED
 
 pytestmark = needs_compiler
 

@@ -19,14 +19,8 @@ from onnxroot._diff_text import lines_of, summary
 from onnxroot._node_match import align
 from onnxroot._tensor_change import Difference
 from tests.corpus import wheel_models
-from tests.samples import (
-    GOLDEN_NAMES,
-    golden,
-    graph_model,
-    linear_model,
-    raw_tensor,
-    small_tensor,
-)
+from tests.golden import GOLDEN_NAMES, golden
+from tests.samples import graph_model, linear_model, raw_tensor, small_tensor
 from tests.test_cli import done, run
 
 Edit = Callable[[ModelProto], object]

@@ -13,7 +13,8 @@ import onnxroot
 from onnxroot._envelopes import Header, parse_footer, parse_header, parse_page_list
 from onnxroot._page_map import PageMap
 from onnxroot.errors import FormatError
-from tests.samples import golden, linear_model
+from tests.golden import golden
+from tests.samples import linear_model
 
 PARSERS: dict[int, Callable[[bytes], object]] = {  # by the type of the envelope
     1: parse_header,

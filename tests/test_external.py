@@ -12,8 +12,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 import onnxroot
 from onnxroot._spec import CHUNK_NBYTES
+from tests.golden import golden
 from tests.model_encodings import LEN, random_model, record, swap_pair
-from tests.samples import OLD_ONNX, external_tensor, files_in, golden, graph_model, raw_tensor
+from tests.samples import OLD_ONNX, external_tensor, files_in, graph_model, raw_tensor
 
 FLOAT, INT64, UINT8 = TensorProto.FLOAT, TensorProto.INT64, TensorProto.UINT8
 

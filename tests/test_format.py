@@ -26,6 +26,7 @@ from tests.format_reader import (
     StoredModel,
     read_model,
 )
+from tests.golden import GOLDEN_NAMES, golden
 from tests.model_encodings import (
     LEN,
     SCHEMA,
@@ -38,7 +39,6 @@ from tests.model_encodings import (
     record,
     varint,
 )
-from tests.samples import GOLDEN_NAMES, golden
 
 N_RANDOM_MODELS = 60
 

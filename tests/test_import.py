@@ -14,9 +14,11 @@ HEAVY = (
 
 PUBLIC = {
     *("FormatError", "IntegrityError", "LockedError", "MissingDependencyError"),
-    *("ModelExistsError", "ModelNotFoundError", "OnnxRootError", "UnsupportedModelError"),
+    *("Limits", "ModelExistsError", "ModelNotFoundError", "OnnxRootError", "RemoteError"),
     *(
+        "UnsupportedModelError",
         "convert",
+        "convert_many",
         "copy",
         "diff",
         "include_dir",

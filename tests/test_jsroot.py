@@ -1,4 +1,4 @@
-"""JSROOT, which shows ROOT files in a browser, reads every metadata table; here under Node."""
+"""JSROOT, which shows ROOT files in a browser, reads every table; here under Node."""
 
 import json
 import shutil
@@ -8,11 +8,12 @@ from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 import uproot
 
 import onnxroot
-from tests.samples import SAID
+from tests.samples import SAID, graph_model, raw_tensor
 from tests.test_root import run_root
 from tests.test_root_update import CREATE
 from tests.test_update import add_objects
@@ -66,6 +67,17 @@ def test_every_metadata_table_reads_the_same(folder, tmp_path, record_property):
     record_property(
         SAID, f"JSROOT reads {len(names)} tables of {len(GOLDEN)} golden models as uproot does"
     )
+
+
+def test_all_clusters_of_the_weights(folder, tmp_path, monkeypatch):
+    """They are in one group: JSROOT looks into no other."""
+    monkeypatch.setattr("onnxroot._chunks.CHUNK_NBYTES", 4096)
+    values = np.random.default_rng(3).normal(size=5000).astype(np.float32)
+    model = graph_model([raw_tensor("x", values)]).SerializeToString()
+    onnxroot.write(model, tmp_path / "m.root")
+    [rows] = dump(folder, tmp_path / "m.root", [["model/tensors/float", ["values"]]])
+    assert len(rows) == 5
+    assert np.array_equal(np.concatenate([row[0] for row in rows]).astype(np.float32), values)
 
 
 @pytest.mark.parametrize("writer", ["uproot", "ROOT"])

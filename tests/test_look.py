@@ -10,7 +10,8 @@ from onnx import TensorProto
 import onnxroot
 from onnxroot._look import open_view
 from onnxroot._model_view import ModelView
-from tests.samples import GOLDEN_NAMES, external_tensor, golden, graph_model
+from tests.golden import GOLDEN_NAMES, golden
+from tests.samples import external_tensor, graph_model
 
 TOLD = ("inputs", "outputs", "opset_imports", "metadata", "producer", "ir_version")
 

@@ -13,17 +13,12 @@ from onnx import TensorProto, helper, numpy_helper
 
 import onnxroot
 from onnxroot._dtypes import ELEMENT_TYPES
+from onnxroot._rntuple_read import TableReader
+from onnxroot._spec import CHUNK_NBYTES
 from onnxroot.model import Model, Value
+from tests.golden import GOLDEN_NAMES, golden
 from tests.model_encodings import LEN, record
-from tests.samples import (
-    GOLDEN_NAMES,
-    OLD_ONNX,
-    files_in,
-    golden,
-    graph_model,
-    linear_model,
-    raw_tensor,
-)
+from tests.samples import OLD_ONNX, files_in, graph_model, linear_model, raw_tensor
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +98,8 @@ def test_versions(pair: tuple[Model, onnx.ModelProto]) -> None:
     model, proto = pair
     assert model.opset_imports == {opset.domain: opset.version for opset in proto.opset_import}
     assert model.ir_version == proto.ir_version
-    assert model.producer == f"{proto.producer_name} {proto.producer_version}".strip()
+    parts = [proto.producer_name, proto.producer_version]
+    assert model.producer == " ".join(filter(None, parts))
     assert model.metadata == {entry.key: entry.value for entry in proto.metadata_props}
 
 
@@ -325,6 +321,39 @@ def test_main_graph_before_subgraphs(tmp_path: Path) -> None:
         }
 
 
+SLICES = (slice(None), slice(1, 3), slice(None, None, -2), slice(5, 1), slice(-1, None), 0, -1)
+
+
+@pytest.mark.parametrize("rows", SLICES, ids=str)
+@pytest.mark.parametrize("name", ["data_types", "external_data", "mlp_jet_tagger"])
+def test_slices_of_tensors(name: str, rows: slice | int, folder: Path) -> None:
+    with onnxroot.open(folder / f"{name}.root") as model:
+        for tensor in model.tensors.values():
+            if not tensor.shape or (isinstance(rows, int) and not tensor.shape[0]):
+                with pytest.raises(IndexError):
+                    tensor[0]
+                continue
+            expected, found = np.asarray(tensor.numpy()[rows]), tensor[rows]
+            assert (found.dtype, found.shape) == (expected.dtype, expected.shape)
+            if expected.dtype == object:
+                assert found.tolist() == expected.tolist()
+            else:
+                assert found.tobytes() == expected.tobytes()
+
+
+def test_a_slice_reads_its_clusters_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.arange(6 * CHUNK_NBYTES // 4, dtype=np.float32).reshape(6, -1)
+    onnxroot.write(graph_model([raw_tensor("x", values)]).SerializeToString(), tmp_path / "m.root")
+    read: list[int] = []
+    of_cluster = TableReader.values
+    monkeypatch.setattr(
+        TableReader, "values", lambda self, n: (read.append(n), of_cluster(self, n))[1]
+    )
+    with onnxroot.open(tmp_path / "m.root") as model:
+        assert np.array_equal(model.tensors["x"][2:4], values[2:4])
+        assert sorted(read) == [2, 3]
+
+
 def test_strings(tmp_path: Path) -> None:
     words = np.array([["jet", ""], ["Zürich", "nul\x00"]], object)
     onnxroot.write(graph_model([numpy_helper.from_array(words, "x")]), tmp_path / "m.root")
@@ -384,6 +413,23 @@ def test_session_of_golden_models(name: str, folder: Path) -> None:
         assert np.array_equal(ours, theirs) or ours == theirs
 
 
+def test_session_is_given_external_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that they may be larger than one protobuf: nothing is embedded."""
+    runtime = pytest.importorskip("onnxruntime")
+    if not hasattr(runtime.SessionOptions, "add_external_initializers_from_files_in_memory"):
+        pytest.skip("this onnxruntime takes no files from memory")
+    proto = linear_model(n_inputs=64, n_outputs=64)
+    whole = proto.SerializeToString()
+    onnx.save(proto, tmp_path / "m.onnx", save_as_external_data=True, location="w.bin")
+    onnxroot.write(tmp_path / "m.onnx", tmp_path / "m.root")
+    monkeypatch.delattr(Model, "_embedded")
+    features = {"features": np.ones((2, 64), np.float32)}
+    with onnxroot.open(tmp_path / "m.root") as model:
+        (found,) = model.session().run(None, features)
+    (expected,) = runtime.InferenceSession(whole).run(None, features)
+    assert np.array_equal(found, expected)
+
+
 def test_session_without_onnxruntime(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with (
@@ -411,14 +457,6 @@ def test_nothing_more_is_read_from_a_closed_file(folder: Path) -> None:
     for read in (tensor.numpy, model.to_bytes, lambda: model.nodes):
         with pytest.raises(ValueError, match="is closed: read from the model before"):
             read()
-
-
-def test_columns_in_other_encodings(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those that we do not decode ourselves, uproot does: files that ROOT itself rewrote."""
-    monkeypatch.setattr("onnxroot._rntuple_read._PLAIN", {})
-    for name in GOLDEN_NAMES:
-        with onnxroot.open(folder / f"{name}.root") as model:
-            assert model.to_bytes() == golden(name).read_bytes()
 
 
 def test_unknown_fields_do_not_disturb(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ import pytest
 
 import onnxroot
 from onnxroot.model import Model
-from tests.samples import golden, graph_model, raw_tensor
+from tests.golden import golden
+from tests.samples import graph_model, raw_tensor
 
 NOTEBOOK = Path(__file__).parent / "notebooks" / "look.ipynb"
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import onnxroot
-from tests.samples import golden
+from tests.golden import golden
 
 README = Path(__file__).parents[1] / "README.md"
 

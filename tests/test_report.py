@@ -12,7 +12,8 @@ from onnx import helper
 import onnxroot
 from onnxroot._report import MOST_CHARTS
 from tests.chromium import Chromium
-from tests.samples import GOLDEN_NAMES, golden, graph_model, raw_tensor
+from tests.golden import GOLDEN_NAMES, golden
+from tests.samples import graph_model, raw_tensor
 from tests.test_cli import done, run
 
 

@@ -12,7 +12,8 @@ import onnxroot
 from onnxroot._columns import bar, columns
 from onnxroot._describe import describe_tensor
 from onnxroot._look import open_view
-from tests.samples import golden, graph_model, raw_tensor, small_tensor
+from tests.golden import golden
+from tests.samples import graph_model, raw_tensor, small_tensor
 from tests.test_cli import done, run
 
 

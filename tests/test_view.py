@@ -14,7 +14,8 @@ import pytest
 import onnxroot
 from onnxroot._look import open_view
 from tests.chromium import Chromium
-from tests.samples import files_in, golden
+from tests.golden import golden
+from tests.samples import files_in
 from tests.test_cli import run
 
 pytest.importorskip("netron", reason="needs Netron: pip install 'onnxroot[view]'")

@@ -8,20 +8,37 @@ only training needs (initializers, regularizers, constraints) is left out, for t
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from onnxroot.errors import UnsupportedModelError
+from onnxroot_adapters._keras_calls import calls_of_keras_3
+from onnxroot_adapters._keras_merge import without_branches
 
 __all__ = [
+    "CHANNELS_FIRST",
+    "CONVOLUTIONS",
     "HARD_SIGMOID_2",
+    "ROW_NORMALIZATION",
     "classes_in",
     "major_version",
     "modernise",
     "rename_hard_sigmoid",
+    "resizes_as_tensorflow_1",
     "runs_code",
     "without_shapes",
 ]
+
+CHANNELS_FIRST = "ChannelsFirst"
+"""What comes before the name of a convolution whose second axis is the channels."""
+
+CONVOLUTIONS = (
+    "Conv1D", "Conv1DTranspose", "Conv2D", "Conv2DTranspose", "Conv3D", "Conv3DTranspose",
+    "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D",
+)  # fmt: skip
+
+ROW_NORMALIZATION = "RowNormalization"
+"""What BatchNormalization with mode=1 is called here: it normalizes each row for itself."""
 
 HARD_SIGMOID_2 = "hard_sigmoid_of_keras_2"
 """What ``hard_sigmoid`` is called here in architectures of Keras 1 and 2."""
@@ -53,6 +70,7 @@ _RENAMED_1 = {
     "dropout_U": "recurrent_dropout",
     "p": "rate",
     "sigma": "stddev",
+    "length": "size",
 }
 _CLASSES_1 = {
     "Convolution1D": "Conv1D",
@@ -77,6 +95,7 @@ _MERGES_1 = {
     "concat": "Concatenate",
     "dot": "Dot",
 }
+_MODULES = {"Sequential": "keras", "Functional": "keras.src.models.functional"}
 _OF_KERAS_2 = (
     "implementation", "query_shape", "key_shape", "value_shape", "fused", "optional", "input_dtype",
 )  # fmt: skip
@@ -119,6 +138,20 @@ def major_version(text: object) -> int:
     return int(first) if first.isdigit() else 2
 
 
+def resizes_as_tensorflow_1(architecture: object, version: str) -> bool:
+    """Say whether a network resizes images with weights for which Keras 3 has others.
+
+    TensorFlow 1, and Keras before 2.4 with it, took the corners of pixels for their centres.
+    """
+    numbers = [int(part) for part in version.split(".")[:2] if part.isdigit()]
+    return numbers < [2, 4] and any(
+        isinstance(entry.get("config"), Mapping)
+        and entry["config"].get("interpolation", "nearest") != "nearest"
+        for name, entry in classes_in(architecture)
+        if name == "UpSampling2D"
+    )
+
+
 def rename_hard_sigmoid(architecture: Any) -> Any:
     """Return an architecture of Keras 1 or 2 in which ``hard_sigmoid`` is `HARD_SIGMOID_2`."""
     if isinstance(architecture, dict):
@@ -151,6 +184,7 @@ def modernise(architecture: Mapping[str, Any], version: int) -> dict[str, Any]:
 
 def _layer(entry: Mapping[str, Any], version: int) -> dict[str, Any]:
     """Return one layer, or model, in the form of Keras 2."""
+    entry = without_branches(entry)
     result = {key: value for key, value in entry.items() if key in ("name", "inbound_nodes")}
     name, config = str(entry["class_name"]), entry["config"]
     if isinstance(config, list):  # a Sequential, before Keras 2.2.3
@@ -160,19 +194,32 @@ def _layer(entry: Mapping[str, Any], version: int) -> dict[str, Any]:
         layers = [_layer(layer, version) for layer in config["layers"]]
         config["layers"] = layers
         if "output_layers" in config:
-            config = _count_calls_from(config, layers)
+            config = calls_of_keras_3(config, layers)
         result.update(class_name=_CLASSES_1.get(name, name), config=config)
         return result
     for key in ("layer", "backward_layer", "cell"):
         if isinstance(config.get(key), Mapping):
             config[key] = _within_another(_layer(config[key], version))
+    if isinstance(config.get("cells"), list):
+        config["cells"] = [_within_another(_layer(cell, version)) for cell in config["cells"]]
     config = {key: value for key, value in config.items() if not key.endswith(_TRAINING_ONLY)}
     if _is_of_keras_1(name, config, version):
         config = _config_1(name, config)
     if name == "Merge":
         name, config = _merge(config)
-    result.update(class_name=_CLASSES_1.get(name, name), config=_config_2(name, config))
+    name = _CLASSES_1.get(name, name)
+    config = _config_2(name, config)
+    result.update(class_name=_former(name, config), config=config)
     return result
+
+
+def _former(name: str, config: dict[str, Any]) -> str:
+    """Return the class for a layer, which is one of ours where Keras 3 has none that is right."""
+    if name == "BatchNormalization" and config.pop("mode", 0) == 1:
+        return ROW_NORMALIZATION
+    if name in CONVOLUTIONS and config.get("data_format") == "channels_first":
+        return CHANNELS_FIRST + name
+    return name
 
 
 def _within_another(entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -187,60 +234,8 @@ def _within_another(entry: Mapping[str, Any]) -> dict[str, Any]:
         key: function if value == HARD_SIGMOID_2 else value
         for key, value in entry["config"].items()
     }
-    return {"module": "keras.layers", **entry, "config": config}
-
-
-def _count_calls_from(
-    config: Mapping[str, Any], layers: Sequence[Mapping[str, Any]]
-) -> dict[str, Any]:
-    """Return a graph in which the calls of models within it count as they do in Keras 3.
-
-    In Keras 2, the first call may have been the model's own making. In Keras 3 that is so for a
-    Functional that makes an output, and not where layers are called.
-    """
-    largest: dict[str, int] = {}
-
-    def note(name: str, index: int) -> int:
-        largest[name] = max(largest.get(name, 0), index)
-        return index
-
-    parts = {key: config[key] for key in ("input_layers", "output_layers") if key in config}
-    nodes = [layer.get("inbound_nodes", []) for layer in layers]
-    _map_calls([parts, nodes], note)
-    before: dict[str, int] = {}
-    functional = {layer.get("name") for layer in layers if layer["class_name"] == "Functional"}
-    for layer in layers:
-        name, n_calls = str(layer.get("name")), len(layer.get("inbound_nodes", []))
-        if layer["class_name"] in ("Sequential", "Functional") and name in largest:
-            before[name] = max(0, largest[name] + 1 - n_calls)
-
-    def count(name: str, index: int) -> int:
-        return index - before.get(name, 0)
-
-    def count_of_output(name: str, index: int) -> int:
-        return count(name, index) + int(name in functional)
-
-    changed = [
-        {**layer, "inbound_nodes": _map_calls(layer["inbound_nodes"], count)}
-        if "inbound_nodes" in layer
-        else layer
-        for layer in layers
-    ]
-    parts = {key: _map_calls(part, count_of_output) for key, part in parts.items()}
-    return {**config, **parts, "layers": changed}
-
-
-def _map_calls(value: Any, function: Callable[[str, int], int]) -> Any:
-    """Return a structure in which each [layer, call, output] has another number of the call."""
-    if isinstance(value, Mapping):
-        return {key: _map_calls(inner, function) for key, inner in value.items()}
-    if not isinstance(value, list):
-        return value
-    is_call = len(value) >= 3 and isinstance(value[0], str) and type(value[1]) is int
-    if is_call and type(value[2]) is int:
-        rest = [_map_calls(inner, function) for inner in value[3:]]
-        return [value[0], function(value[0], value[1]), value[2], *rest]
-    return [_map_calls(inner, function) for inner in value]
+    module = _MODULES.get(entry["class_name"], "keras.layers")
+    return {"module": module, "registered_name": None, **entry, "config": config}
 
 
 def _is_of_keras_1(name: str, config: Mapping[str, Any], version: int) -> bool:
@@ -257,15 +252,16 @@ def _config_1(name: str, config: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         UnsupportedModelError: Keras 3 has nothing that does the same.
     """
-    if name == "BatchNormalization" and config.get("mode", 0) != 0:
+    if name == "BatchNormalization" and config.get("mode", 0) not in (0, 1):
         raise UnsupportedModelError(
-            f"layer {config.get('name')}: BatchNormalization with mode={config['mode']} was "
-            "dropped after Keras 1: only mode=0 can be converted"
+            f"layer {config.get('name')}: BatchNormalization with mode={config['mode']} uses the "
+            "mean of each batch, so that what it returns for a row depends on the others: only "
+            "mode=0 and mode=1 can be converted"
         )
     result = {
         _RENAMED_1.get(key, key): value
         for key, value in config.items()
-        if key not in _TRAINING_ONLY_1 or (key == "mode" and name == "Merge")
+        if key not in _TRAINING_ONLY_1 or (key == "mode" and (name == "Merge" or value == 1))
     }
     if "output_dim" in result and name not in ("Embedding", "MaxoutDense"):
         result["units"] = result.pop("output_dim")
@@ -303,6 +299,14 @@ def _config_2(name: str, config: Mapping[str, Any]) -> dict[str, Any]:
         result.setdefault("reset_after", False)  # Keras 3 has True
     if name == "CuDNNGRU":
         result.update(reset_after=True)
+    if name.startswith("SpatialDropout"):
+        result = {key: result[key] for key in ("name", "rate", "data_format") if key in result}
+    if name.startswith("LocallyConnected") and result.get("implementation", 1) != 1:
+        raise UnsupportedModelError(
+            f"layer {result.get('name')}: {name} with implementation={result['implementation']} "
+            "keeps its weights in another form: make it with implementation=1, set its weights "
+            "and save it again"
+        )
     for key in _OF_KERAS_2:
         result.pop(key, None)
     for key, value in _DEFAULTS_2.items():

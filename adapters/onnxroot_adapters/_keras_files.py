@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,22 +19,31 @@ from onnxroot.errors import FormatError, OnnxRootError, UnsupportedModelError
 from onnxroot_adapters._keras_config import (
     major_version,
     modernise,
+    resizes_as_tensorflow_1,
     runs_code,
     without_shapes,
 )
 from onnxroot_adapters._keras_input import with_input
 from onnxroot_adapters._keras_layers import former_objects
-from onnxroot_adapters._keras_weights import LayerWeights, read_layers, to_keras_3
+from onnxroot_adapters._keras_merge import without_branches
+from onnxroot_adapters._keras_weights import (
+    LayerWeights,
+    count_by_one,
+    layers_of,
+    read_layers,
+    to_keras_3,
+)
 from onnxroot_adapters._require import require
 from onnxroot_adapters._tf_files import (
     ARCHITECTURE,
+    FULL_HDF5,
     KERAS_ARCHIVE,
     WEIGHTS,
     architecture_beside,
     read_architecture,
 )
 
-__all__ = ["custom_objects_of", "first_line", "open_keras"]
+__all__ = ["choose_keras", "custom_objects_of", "first_line", "open_keras"]
 
 _CODE_REFUSED = (
     "{path}: holds {what}, which runs its author's code when the model is opened; if you trust its "
@@ -64,6 +75,36 @@ def open_keras(path: Path, what: str, options: Options) -> tuple[Any, dict[str, 
         if former is None:
             raise
         return former
+
+
+def choose_keras(path: Path, what: str, options: Options) -> None:
+    """Let ``tf.keras`` be the Keras that a file's custom objects were written for.
+
+    TensorFlow decides that once, when it is first asked: call this before it is imported.
+    """
+    of_keras = what in (FULL_HDF5, KERAS_ARCHIVE, WEIGHTS)
+    if not options.custom_objects or not of_keras or find_spec("tf_keras") is None:
+        return
+    if _written_by(path, what, options) < 3:
+        os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+
+
+def _written_by(path: Path, what: str, options: Options) -> int:
+    """Return the major version of Keras that a file is from."""
+    version: object = None
+    if what == KERAS_ARCHIVE:
+        with zipfile.ZipFile(path) as archive:
+            if "metadata.json" in archive.namelist():
+                version = json.loads(archive.read("metadata.json")).get("keras_version")
+        return major_version(version or "3")
+    if what == WEIGHTS:
+        where = options.architecture or architecture_beside(path)
+        version = read_architecture(where).get("keras_version") if where else None
+    h5py = require("h5py", extra="tensorflow", what="a model in HDF5")
+    with h5py.File(path, "r") as file:
+        group = file.get("model_weights", file)
+        version = version or file.attrs.get("keras_version", group.attrs.get("keras_version"))
+    return major_version(version)
 
 
 def _open_with(
@@ -105,9 +146,20 @@ def open_with_keras_2(
             model = former.models.load_model(str(path), custom_objects=custom, compile=False)
         else:
             return None
-    except Exception:  # noqa: BLE001  (what Keras 3 said is what the user gets)
-        return None
+    except Exception as error:
+        if any("tf_keras" in _modules_of(value) for value in custom.values()):
+            raise UnsupportedModelError(
+                f"{path}: tf_keras {former.__version__}, which {options.custom_objects} is for, "
+                f"can't open it: {first_line(error)}"
+            ) from error
+        return None  # what Keras 3 said is what the user gets
     return model, {"opened_with": f"tf_keras {former.__version__}"}
+
+
+def _modules_of(value: object) -> set[str]:
+    """Return the packages that a class, and what it is made from, are defined in."""
+    bases = value.__mro__ if isinstance(value, type) else ()
+    return {base.__module__.partition(".")[0] for base in bases}
 
 
 def _runs_code_within(path: Path, what: str) -> bool:
@@ -170,6 +222,9 @@ def _open_archive(
         with tempfile.TemporaryDirectory() as folder:
             weights = Path(folder) / "model.weights.h5"
             weights.write_bytes(archive.read("model.weights.h5"))
+            h5py = require("h5py", extra="tensorflow", what="a .keras archive")
+            with h5py.File(weights, "r+") as file:
+                count_by_one(file)
             model.load_weights(str(weights))
         return model, origin
 
@@ -250,7 +305,8 @@ def _assemble(
     version = config.get("keras_version") or group.attrs.get("keras_version")
     layers = read_layers(group, str(path))
     model = _build(keras, path, config, version, layers, custom, options)
-    entries = _entries(config)
+    entries = _entries(without_branches(config))
+    made = {layer.name: layer for layer in model.layers}
     backend = _text(group.attrs["backend"]) if "backend" in group.attrs else None
     converted = [
         LayerWeights(
@@ -259,6 +315,7 @@ def _assemble(
                 to_keras_3(
                     entries[layer.name],
                     layer.arrays,
+                    layer=made.get(layer.name),
                     version=major_version(version),
                     backend=backend,
                 )
@@ -285,6 +342,11 @@ def _build(
     objects = former_objects(keras) | custom
     if "module" in config and major_version(version) >= 3:
         return keras.models.model_from_json(json.dumps(config), custom_objects=objects)
+    if resizes_as_tensorflow_1(config, _text(version)):
+        raise UnsupportedModelError(
+            f"{path}: has UpSampling2D with bilinear interpolation, and Keras {_text(version)} did "
+            "that in another way than today: convert the model where it was made"
+        )
     modern = modernise(config, major_version(version))
     name = modern["class_name"]
     if name not in ("Sequential", "Functional") or "layers" not in modern["config"]:
@@ -301,12 +363,8 @@ def _build(
 
 def _entries(config: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """Return the layers of an architecture by name, those of models within it left out."""
-    inner = config["config"]
-    layers = inner if isinstance(inner, list) else inner.get("layers", [])
     return {
-        str(entry.get("name") or entry["config"].get("name")): entry
-        for entry in layers
-        if isinstance(entry.get("config"), Mapping)
+        str(entry.get("name") or entry["config"].get("name")): entry for entry in layers_of(config)
     }
 
 

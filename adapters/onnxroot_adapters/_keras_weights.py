@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy.typing as npt
 
 from onnxroot.errors import FormatError
 
-__all__ = ["LayerWeights", "read_layers", "to_keras_3"]
+__all__ = ["LayerWeights", "count_by_one", "layers_of", "read_layers", "to_keras_3"]
 
 Array = npt.NDArray[Any]
 
@@ -27,6 +28,10 @@ _CONVOLUTIONS_1 = {
     "Convolution3D",
     "Deconvolution2D",
 }
+_GATES = {"ConvLSTM2D": (0, 2, 1, 3), "GRU": (0, 1, 2), "LSTM": (0, 2, 1, 3)}
+"""Where the gates of today, in order, were among those of Keras 1."""
+
+_Convert = Callable[[Mapping[str, Any], Sequence[Array], Any], list[Array]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,33 +99,69 @@ def _member(group: Any, name: str, where: str) -> Any:
     return found
 
 
+def count_by_one(group: Any) -> None:
+    """Give layers in a ``.keras`` archive the names that Keras 3 looks for.
+
+    Keras 2.12 and 2.13 counted twice: dense, dense_2, dense_4 instead of dense, dense_1, dense_2.
+
+    Args:
+        group: ``h5py.Group``; changed in place.
+    """
+    for key in ("_layer_checkpoint_dependencies", "layers"):
+        if key not in group:
+            continue
+        kinds: dict[str, dict[int, str]] = {}
+        for name in group[key]:
+            base, _, number = name.rpartition("_")
+            named = (base, int(number)) if base and number.isdigit() else (name, 0)
+            kinds.setdefault(named[0], {})[named[1]] = name
+            count_by_one(group[key][name])
+        for base, numbered in kinds.items():
+            if any(number % 2 for number in numbered):
+                continue
+            for number in sorted(numbered):
+                if number:
+                    group[key].move(numbered[number], f"{base}_{number // 2}")
+
+
 # --- layouts -------------------------------------------------------------------------------------
 
 
 def to_keras_3(
-    entry: Mapping[str, Any], arrays: Sequence[Array], *, version: int, backend: str | None
+    entry: Mapping[str, Any],
+    arrays: Sequence[Array],
+    *,
+    layer: Any,
+    version: int,
+    backend: str | None,
 ) -> list[Array]:
     """Return a layer's weights in the layout of Keras 3.
 
     Args:
         entry: The layer in the architecture as it was, before it was modernised.
         arrays: As read.
+        layer: The same layer, made with Keras 3.
         version: Of Keras, 1 or 2.
         backend: That the weights were saved with, if the file says so.
     """
     name, config = str(entry["class_name"]), entry["config"]
     found = list(arrays)
-    if name in ("Bidirectional", "TimeDistributed"):
-        inner = config["layer"]
-        half = len(found) // 2 if name == "Bidirectional" else len(found)
-        parts = [found[:half], found[half:]] if name == "Bidirectional" else [found]
+
+    def convert(inner: Mapping[str, Any], part: Sequence[Array], made: Any) -> list[Array]:
+        return to_keras_3(inner, part, layer=made, version=version, backend=backend)
+
+    if name == "Bidirectional":
+        half, inner = len(found) // 2, config["layer"]
         return [
-            array
-            for part in parts
-            for array in to_keras_3(inner, part, version=version, backend=backend)
+            *convert(inner, found[:half], getattr(layer, "forward_layer", None)),
+            *convert(inner, found[half:], getattr(layer, "backward_layer", None)),
         ]
-    if name in ("LSTM", "GRU") and len(found) in (9, 12):
-        return _gates_1(name, found)
+    if name == "TimeDistributed":
+        return convert(config["layer"], found, getattr(layer, "layer", None))
+    if layers_of(entry):
+        return _of_model(entry, found, layer, convert)
+    if name in _GATES and len(found) == 3 * len(_GATES[name]):
+        return _gates_1(name, config, found)
     if name in ("CuDNNLSTM", "CuDNNGRU"):
         return _cudnn(name, found)
     if name in _CONVOLUTIONS_1 and found and version < 2:
@@ -131,11 +172,71 @@ def to_keras_3(
     return found
 
 
-def _gates_1(name: str, arrays: Sequence[Array]) -> list[Array]:
+def layers_of(entry: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the layers of a model within an architecture; none of a plain layer."""
+    config = entry["config"]
+    layers = config if isinstance(config, list) else config.get("layers")
+    return list(layers) if isinstance(layers, list) else []
+
+
+def _of_model(
+    entry: Mapping[str, Any], arrays: Sequence[Array], model: Any, convert: _Convert
+) -> list[Array]:
+    """Convert the weights of a model within the model: trained ones of all its layers first."""
+    made = {layer.name: layer for layer in getattr(model, "layers", [])}
+    parts = [
+        (inner, made[name])
+        for inner in layers_of(entry)
+        if (name := str(inner.get("name") or inner["config"]["name"])) in made
+    ]
+    counts = [_n_arrays(inner, layer, len(arrays)) for inner, layer in parts]
+    n_trained = sum(trained for trained, _ in counts)
+    if n_trained + sum(fixed for _, fixed in counts) != len(arrays):
+        return list(arrays)  # does not fit: whoever assigns them says so
+    trained, fixed = iter(arrays[:n_trained]), iter(arrays[n_trained:])
+    new_trained, new_fixed = [], []
+    for (inner, layer), (n_1, n_2) in zip(parts, counts, strict=True):
+        converted = convert(inner, [*islice(trained, n_1), *islice(fixed, n_2)], layer)
+        end = len(layer.trainable_weights)
+        new_trained += converted[:end]
+        new_fixed += converted[end:]
+    return new_trained + new_fixed
+
+
+def _n_arrays(entry: Mapping[str, Any], layer: Any, n_all: int) -> tuple[int, int]:
+    """Return how many arrays of a layer are trained, and how many are not, in the file.
+
+    Args:
+        entry: The layer in the architecture as it was.
+        layer: The same, made with Keras 3.
+        n_all: How many arrays the whole model has.
+    """
+    inner = layers_of(entry)
+    if inner:
+        made = {part.name: part for part in layer.layers}
+        counts = [
+            _n_arrays(part, made[name], n_all)
+            for part in inner
+            if (name := str(part.get("name") or part["config"]["name"])) in made
+        ]
+        return sum(n for n, _ in counts), sum(n for _, n in counts)
+    name, config = str(entry["class_name"]), entry["config"]
+    n_times = 1
+    if name in ("Bidirectional", "TimeDistributed"):
+        name, config = str(config["layer"]["class_name"]), config["layer"]["config"]
+    if name in _GATES and "inner_init" in config and config.get("consume_less") != "gpu":
+        n_times = len(_GATES[name])
+    return n_times * len(layer.trainable_weights), n_times * len(layer.non_trainable_weights)
+
+
+def _gates_1(name: str, config: Mapping[str, Any], arrays: Sequence[Array]) -> list[Array]:
     """Join the arrays that Keras 1 kept for each gate: W, U, b of i, c, f, o or of z, r, h."""
-    order = (0, 2, 1, 3) if name == "LSTM" else (0, 1, 2)
+    found = list(arrays)
+    if name == "ConvLSTM2D" and config.get("dim_ordering") == "th":
+        found = [a.transpose(2, 3, 1, 0) if a.ndim == 4 else a for a in found]
     return [
-        np.concatenate([arrays[3 * gate + kind] for gate in order], axis=-1) for kind in range(3)
+        np.concatenate([found[3 * gate + kind] for gate in _GATES[name]], axis=-1)
+        for kind in range(3)
     ]
 
 

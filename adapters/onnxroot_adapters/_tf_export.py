@@ -28,6 +28,7 @@ from onnxroot_adapters._prove import Input, Predict
 from onnxroot_adapters._require import require, version_of
 from onnxroot_adapters._tf_interface import weight_names, with_interface
 from onnxroot_adapters._tf_operators import handlers
+from onnxroot_adapters._tf_order import in_order
 
 __all__ = [
     "NEWEST_OPSET",
@@ -306,7 +307,7 @@ def convert_graph(
     """
     tfonnx = require("tf2onnx.tfonnx", extra="tensorflow", what="a model of TensorFlow")
     optimizer = require("tf2onnx.optimizer", extra="tensorflow", what="a model of TensorFlow")
-    with tf.device("/cpu:0"), tf.Graph().as_default() as graph:
+    with in_order(), tf.device("/cpu:0"), tf.Graph().as_default() as graph:
         tf.import_graph_def(frozen.graph_def, name="")
         made = tfonnx.process_tf_graph(
             graph,

@@ -29,6 +29,7 @@ from onnxroot_adapters._tf_export import (
     freeze_saved_model,
     quiet,
 )
+from onnxroot_adapters._tf_phase import settle
 
 __all__ = ["source_of_frozen", "source_of_loaded", "source_of_saved_model", "source_of_tflite"]
 
@@ -218,11 +219,12 @@ def source_of_loaded(
         input_signature=[tf.TensorSpec(shapes[k], s.dtype, name=k) for k, s in specs.items()],
     )
     ways = export(tf, loaded, wrapped)
-    if folder is not None and all(shapes[k] == _dims(spec) for k, spec in specs.items()):
+    if folder is not None:
+        given = {
+            key: list(shapes[key]) for key, spec in specs.items() if shapes[key] != _dims(spec)
+        }
         ways = {
-            "SavedModel": lambda opset: convert_graph(
-                tf, freeze_saved_model(str(folder), name), opset
-            ),
+            "SavedModel": lambda opset: _convert_saved_model(tf, folder, name, opset, given),
             **{f"{key}, wrapped": way for key, way in ways.items()},
         }
     return Source(
@@ -239,6 +241,21 @@ def source_of_loaded(
         batched=False,
         what={**what, "signature": name},
     )
+
+
+def _convert_saved_model(
+    tf: Any,
+    folder: Path,
+    signature: str,
+    opset: int | None,
+    shapes: Mapping[str, Sequence[int | None]],
+) -> Any:
+    """Let tf2onnx translate a signature, whose inputs may have other shapes than it says."""
+    frozen = freeze_saved_model(str(folder), signature)
+    settle(tf, frozen.graph_def, {name.partition(":")[0] for name in frozen.inputs})
+    names = {key: name for name, key in frozen.renamed.items() if name in frozen.inputs}
+    overrides = {names.get(key, f"{key}:0"): shape for key, shape in shapes.items()}
+    return convert_graph(tf, frozen, opset, overrides)
 
 
 def _signature(tf: Any, loaded: Any, options: Options, where: str) -> tuple[str, Any]:
@@ -295,7 +312,7 @@ def _specs(concrete: Any) -> dict[str, Any]:
     for i, spec in enumerate(arguments):
         if hasattr(spec, "shape"):
             found[str(spec.name or f"input_{i}")] = spec
-    return found | {str(key): spec for key, spec in named.items() if hasattr(spec, "shape")}
+    return found | {key: spec for key, spec in sorted(named.items()) if hasattr(spec, "shape")}
 
 
 def _dims(spec: Any) -> Shape | None:
@@ -351,7 +368,7 @@ def source_of_frozen(tf: Any, path: Path, options: Options, what: Mapping[str, s
             f"{path}: is not frozen, its weights are not in it ({variables[0]}, ...): freeze it "
             "with its checkpoint, or convert the SavedModel"
         )
-    _settle_phase(tf, graph)
+    settle(tf, graph)
     try:
         with tf.Graph().as_default() as imported:
             tf.import_graph_def(graph, name="")
@@ -407,17 +424,6 @@ def _check_names(path: Path, inputs: Sequence[str], options: Options) -> None:
         raise UnsupportedModelError(
             f"{path}: no input {', '.join(unknown)}; its placeholders are {', '.join(inputs)}"
         )
-
-
-def _settle_phase(tf: Any, graph: Any) -> None:
-    """Put constants where a graph asks whether it is being trained."""
-    for node in graph.node:
-        of_bool = node.attr["dtype"].type == tf.bool.as_datatype_enum
-        if node.op == "Placeholder" and of_bool and ("phase" in node.name or "train" in node.name):
-            node.op = "Const"
-            node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(False))
-            if "shape" in node.attr:
-                del node.attr["shape"]
 
 
 def _unread(graph: Any) -> Iterator[str]:

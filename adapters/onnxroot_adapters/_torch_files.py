@@ -7,6 +7,7 @@ import pickle
 import re
 import struct
 import sys
+import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -182,7 +183,9 @@ def _open_script(path: Path, options: Options) -> Any:
                     "(--allow-pickle, allow_pickle=True)"
                 ) from error.__cause__
         try:
-            return torch.jit.load(file, map_location="cpu")
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # PyTorch's, that TorchScript is deprecated
+                return torch.jit.load(file, map_location="cpu")
         except Exception as error:
             raise FormatError(
                 f"PyTorch {torch.__version__} can't open this TorchScript archive: "
@@ -311,15 +314,20 @@ def _module_with(weights: Mapping[str, Any], options: Options) -> Any:
 
 
 def _without_common_prefix(weights: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
-    """Take off what wrappers (DataParallel, Lightning, torch.compile) put before every name."""
-    names = set(weights)
-    if names != set(wanted):
-        for prefix in {
-            name[: -len(known)] for name in names for known in wanted if name.endswith(known)
-        }:
-            if prefix and {name.removeprefix(prefix) for name in names} == set(wanted):
-                return {name.removeprefix(prefix): value for name, value in weights.items()}
-    return dict(weights)
+    """Take off what wrappers (DataParallel, Lightning, torch.compile) put before every name.
+
+    Lightning keeps the weights of losses and metrics beside the module's: they are left out.
+    """
+    names, known = set(weights), min(wanted, default="")
+    if names == set(wanted):
+        return dict(weights)
+    prefixes = {name.removesuffix(known) for name in names if name.endswith(known)} - {""}
+    found = [
+        {name[len(prefix) :]: weights[name] for name in weights if name.startswith(prefix)}
+        for prefix in prefixes
+    ]
+    fitting = [inner for inner in found if set(inner) == set(wanted)]
+    return fitting[0] if len(fitting) == 1 else dict(weights)
 
 
 def _made(name: str) -> Any:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from onnxroot.adapter import Conversion, Options
 from onnxroot.errors import UnsupportedModelError
 from onnxroot_adapters._conclude import digest_of
-from onnxroot_adapters._keras_files import open_keras
+from onnxroot_adapters._keras_files import choose_keras, open_keras
 from onnxroot_adapters._keras_source import source_of
 from onnxroot_adapters._require import require
 from onnxroot_adapters._tf_export import Source, import_tensorflow, quiet, to_conversion
@@ -47,6 +47,8 @@ class _TensorFlowAdapter:
                 ``tf.saved_model.load`` returned.
             options: All but `module` and `keep_debug_info` count.
         """
+        if isinstance(source, Path):
+            choose_keras(source, describe_file(source) or "", options)
         tf = import_tensorflow()
         if isinstance(source, Path):
             with quiet():

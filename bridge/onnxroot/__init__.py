@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+from onnxroot._limits import Limits
 from onnxroot._look import diff, report
 from onnxroot.api import (
     convert,
@@ -31,19 +32,24 @@ from onnxroot.errors import (
     ModelExistsError,
     ModelNotFoundError,
     OnnxRootError,
+    RemoteError,
     UnsupportedModelError,
 )
+from onnxroot.many import convert_many
 
 __all__ = [
     "FormatError",
     "IntegrityError",
+    "Limits",
     "LockedError",
     "MissingDependencyError",
     "ModelExistsError",
     "ModelNotFoundError",
     "OnnxRootError",
+    "RemoteError",
     "UnsupportedModelError",
     "convert",
+    "convert_many",
     "copy",
     "diff",
     "include_dir",

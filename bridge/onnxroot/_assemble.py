@@ -42,14 +42,16 @@ class Part:
 class Parts:
     """Everything that was read of one file."""
 
-    def __init__(self, data: U8, schema: Schema) -> None:
+    def __init__(self, data: U8, schema: Schema, depth: int) -> None:
         """Begin with nothing.
 
         Args:
             data: The file, which text is copied from.
             schema: The message types.
+            depth: How deep messages may nest.
         """
         self._data = data
+        self._depth = depth
         self._schema = schema
         self._parts: dict[str, list[Part]] = defaultdict(list)
         self._n_rows: dict[str, int] = defaultdict(int)
@@ -120,7 +122,7 @@ class Parts:
             )
         payloads = Payloads.concatenate(found) if found else Payloads.empty()
         span = Spans.concatenate(spans) if spans else Spans.empty()
-        unsorted = Tables(schema=self._schema, tables=tables, payloads=payloads)
+        unsorted = Tables(schema=self._schema, tables=tables, payloads=payloads, depth=self._depth)
         if found:
             position = span.start
             if not in_file_order:

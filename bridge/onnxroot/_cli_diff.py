@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING
 import click
 
 from onnxroot import _look, api
-from onnxroot._cli_shared import NAMES, plain_errors, print_json, shown
+from onnxroot._address import Address
+from onnxroot._cli_shared import NAMES, limits, plain_errors, print_json, shown
+from onnxroot._cli_shared import timeout as timeout_option
+from onnxroot._output import say
 from onnxroot.errors import OnnxRootError
 
 if TYPE_CHECKING:
@@ -26,8 +29,9 @@ _COLOURS = {"+": "green", "-": "red", "~": "yellow", ">": "cyan", "@": "magenta"
 @click.argument("new", metavar="B")
 @click.option("--all", "everything", is_flag=True, help=f"Show more than {_LINES} lines of a kind.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@timeout_option
 @plain_errors
-def diff(old: str, new: str, *, everything: bool, as_json: bool) -> None:
+def diff(old: str, new: str, *, everything: bool, as_json: bool, timeout: float) -> None:
     """Show how two models differ; each an .onnx file or in a ROOT file.
 
     Exit code 0: all bytes are the same, or the same model is encoded differently, and it says how.
@@ -39,7 +43,7 @@ def diff(old: str, new: str, *, everything: bool, as_json: bool) -> None:
     onnxroot diff models.root:2025/tagger models.root:2026/tagger --json
     """  # noqa: D301  (click's mark for lines as they are)
     with shown(f"comparing {new}"):
-        found = _look.diff(old, new)
+        found = _look.diff(old, new, timeout=timeout, limits=limits())
     if as_json:
         print_json(found.to_json())
     else:
@@ -51,9 +55,9 @@ def diff(old: str, new: str, *, everything: bool, as_json: bool) -> None:
 def _print(found: ModelDiff, limit: int | None) -> None:
     from onnxroot._diff_text import lines_of, summary  # noqa: PLC0415  (uproot takes 0.3 s)
 
-    click.echo(summary(found))
+    say(summary(found))
     for line in lines_of(found, limit):
-        click.secho(line, fg=_COLOURS.get(line[0]))
+        say((line, _COLOURS[line[0]]) if line[0] in _COLOURS else line)
 
 
 @click.command("git-diff", hidden=True, context_settings=NAMES)
@@ -70,27 +74,27 @@ def git_diff(arguments: tuple[str, ...]) -> None:
     if len(arguments) < 7:
         raise click.UsageError("git calls this with seven arguments; did you mean onnxroot diff?")
     path, old, new = arguments[0], arguments[1], arguments[4]
-    click.secho(f"onnxroot diff {path}", bold=True)
+    say((f"onnxroot diff {path}", "bold"))
     before, after = _models(old), _models(new)
     for name in sorted({*before, *after}):
         label = f"{path}:{name}" if name else path
         if name not in after:
-            click.secho(f"- model {label}", fg="red")
+            say((f"- model {label}", "red"))
         elif name not in before:
-            click.secho(f"+ model {label}", fg="green")
+            say((f"+ model {label}", "green"))
         else:
-            click.echo(f"{label}: ", nl=False)
+            say(f"{label}: ", nl=False)
             _try_print(before[name], after[name])
     if not before and not after:
-        click.echo("no models in either version")
+        say("no models in either version")
 
 
 def _try_print(old: str, new: str) -> None:
     """Compare two models; git stops at a driver that fails, so say what is wrong and go on."""
     try:
-        _print(_look.diff(old, new), _LINES)
+        _print(_look.diff(old, new, limits=limits()), _LINES)
     except (OnnxRootError, OSError) as error:
-        click.echo(f"can't be compared: {error}")
+        say(f"can't be compared: {error}")
 
 
 def _models(path: str) -> dict[str, str]:
@@ -100,7 +104,7 @@ def _models(path: str) -> dict[str, str]:
     if path.lower().endswith(".onnx"):
         return {"": path}
     try:
-        return {name: f"{path}:{name}" if name else path for name in api.list_models(path)}
+        return {name: str(Address(path, name)) for name in api.list_models(path, limits=limits())}
     except OnnxRootError as error:
-        click.echo(f"{path}: {error}")
+        say(f"{path}: {error}")
         return {}

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import click
 
-from onnxroot import _look, api
-from onnxroot._cli_shared import NAMES, plain_errors, print_json, shown
+from onnxroot import _look
+from onnxroot._cli_shared import NAMES, limits, plain_errors, print_json, shown
+from onnxroot._cli_shared import timeout as timeout_option
+from onnxroot._output import say
 
 __all__ = ["ls", "show"]
 
@@ -14,21 +16,20 @@ __all__ = ["ls", "show"]
 @click.argument("file", metavar="FILE")
 @click.option("-l", "--long", is_flag=True, help="IR version, producer and SHA-256, too.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@timeout_option
 @plain_errors
-def ls(file: str, *, long: bool, as_json: bool) -> None:
+def ls(file: str, *, long: bool, as_json: bool, timeout: float) -> None:
     """List the models in a ROOT file, in whatever directories they are.
 
     \b
     onnxroot ls models.root
     onnxroot ls -l models.root
+    onnxroot ls root://host.example//store/models.root
     onnxroot ls models.root --json | jq '.[] | select(.opset < 17) | .address'
     """  # noqa: D301  (click's mark for lines as they are)
-    from onnxroot._describe import summarise  # noqa: PLC0415  (uproot takes 0.3 s)
+    from onnxroot._describe import summarise_all  # noqa: PLC0415  (uproot takes 0.3 s)
 
-    rows = []
-    for name in api.list_models(file):
-        with api.open(f"{file}:{name}" if name else file) as model:
-            rows.append({"name": name, **summarise(model)})
+    rows = summarise_all(file, timeout, limits())
     if as_json:
         print_json(rows)
     elif rows:
@@ -36,7 +37,7 @@ def ls(file: str, *, long: bool, as_json: bool) -> None:
 
         print_list(rows, long=long)
     else:
-        click.echo(f"{file}: holds no models", err=True)
+        say(f"{file}: holds no models", err=True)
 
 
 @click.command(context_settings=NAMES)
@@ -46,9 +47,17 @@ def ls(file: str, *, long: bool, as_json: bool) -> None:
 @click.option("--node", metavar="NAME", help="One node: its attributes and neighbours.")
 @click.option("--tensor", metavar="NAME", help="One tensor: its statistics and a histogram.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@timeout_option
 @plain_errors
 def show(
-    model: str, *, stats: bool, nodes: bool, node: str | None, tensor: str | None, as_json: bool
+    model: str,
+    *,
+    stats: bool,
+    nodes: bool,
+    node: str | None,
+    tensor: str | None,
+    as_json: bool,
+    timeout: float,
 ) -> None:
     """Show what a model is: inputs, outputs, operators, tensors, where it came from.
 
@@ -64,7 +73,7 @@ def show(
         raise click.UsageError("--stats, --nodes, --node and --tensor do not go together")
     from onnxroot import _describe, _show_text  # noqa: PLC0415  (uproot takes 0.3 s)
 
-    with _look.open_view(model) as view:
+    with _look.open_view(model, timeout=timeout, limits=limits()) as view:
         if tensor is not None:
             found = _describe.describe_tensor(view, tensor)
             print_json(found) if as_json else _show_text.print_tensor(found)

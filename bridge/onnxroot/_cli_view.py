@@ -7,7 +7,9 @@ import time
 import click
 
 from onnxroot import _look
-from onnxroot._cli_shared import NAMES, plain_errors
+from onnxroot._cli_shared import NAMES, limits, plain_errors
+from onnxroot._cli_shared import timeout as timeout_option
+from onnxroot._output import say
 
 __all__ = ["view"]
 
@@ -16,8 +18,9 @@ __all__ = ["view"]
 @click.argument("model", metavar="MODEL")
 @click.option("--no-browser", is_flag=True, help="Only print the address.")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Where to listen.")
+@timeout_option
 @plain_errors
-def view(model: str, *, no_browser: bool, port: int) -> None:
+def view(model: str, *, no_browser: bool, port: int, timeout: float) -> None:
     """Show the graph of a model in the browser, with Netron, until Ctrl-C.
 
     The model is served from memory to this machine alone; nothing is written, and nothing is
@@ -29,11 +32,14 @@ def view(model: str, *, no_browser: bool, port: int) -> None:
     """  # noqa: D301  (click's mark for lines as they are)
     from onnxroot._view_server import ViewServer  # noqa: PLC0415  (uproot takes 0.3 s)
 
-    with _look.open_view(model) as opened, ViewServer(opened, port) as server:
-        click.echo(server.url)
+    with (
+        _look.open_view(model, timeout=timeout, limits=limits()) as opened,
+        ViewServer(opened, port) as server,
+    ):
+        say(server.url)
         if not no_browser:
             click.launch(server.url)
-        click.echo("Ctrl-C ends it.", err=True)
+        say("Ctrl-C ends it.", err=True)
         try:
             while True:
                 time.sleep(3600)

@@ -9,7 +9,8 @@ import shutil
 import sys
 from collections.abc import Sequence
 
-import click
+from onnxroot._output import say
+from onnxroot._readable import visible
 
 __all__ = ["bar", "columns", "is_terminal", "print_line", "print_lines", "terminal_width"]
 
@@ -43,11 +44,19 @@ def columns(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[list[st
         The lines of the heads, then those of each row.
     """
     right = [head.endswith(">") for head in heads]
-    table = [[head.rstrip(">") for head in heads], *rows]
+    table = [
+        [head.rstrip(">") for head in heads],
+        *([_one_line(cell) for cell in row] for row in rows),
+    ]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     if is_terminal():
         _shrink(widths, right, terminal_width())
     return [_row(cells, widths, right) for cells in table]
+
+
+def _one_line(text: str) -> str:
+    """Return a cell as it is printed, so that it is measured as that."""
+    return visible(text).replace("\n", "\\n").replace("\t", "\\t")
 
 
 def _shrink(widths: list[int], right: Sequence[bool], available: int) -> None:
@@ -80,17 +89,18 @@ def print_lines(rows: Sequence[Sequence[str]]) -> None:
     """Print a table from `columns`, its heads bold."""
     for i, lines in enumerate(rows):
         for line in lines:
-            click.secho(line, bold=True) if not i else click.echo(line)
+            say(line if i else (line, "bold"))
 
 
 def print_line(label: str, text: str) -> None:
     """Print a label and text, which on a terminal goes on below itself where it is long."""
     room = max(20, terminal_width() - _LABEL)
+    text = visible(text)
     lines = [text]
     if is_terminal() and len(text) > room:
         lines = _wrapped(text, room)
     for i, line in enumerate(lines):
-        click.echo(click.style(f"{'' if i else label:<{_LABEL}}", bold=True) + line)
+        say((f"{'' if i else label:<{_LABEL}}", "bold"), line)
 
 
 def _wrapped(text: str, room: int) -> list[str]:

@@ -6,14 +6,24 @@ from collections.abc import Iterator
 from typing import Any
 
 from onnxroot._busy import Progress
+from onnxroot._limits import Limits
 from onnxroot._messages import Messages
 from onnxroot._model_view import ModelView
+from onnxroot._rntuple_read import RootFile
 from onnxroot._statistics import histogram_of, statistics_of
+from onnxroot._stored import StoredModel
 from onnxroot._tensors import Tensor
 from onnxroot.errors import UnsupportedModelError
 from onnxroot.model import Model
 
-__all__ = ["describe", "describe_node", "describe_tensor", "list_nodes", "summarise"]
+__all__ = [
+    "describe",
+    "describe_node",
+    "describe_tensor",
+    "list_nodes",
+    "summarise",
+    "summarise_all",
+]
 
 _N_BINS = 20
 
@@ -33,6 +43,26 @@ def summarise(view: ModelView) -> dict[str, Any]:
         "written": when.isoformat(sep=" ", timespec="seconds") if when else None,
         "sha256": view.manifest.sha256 if isinstance(view, Model) else None,
     }
+
+
+def summarise_all(path: str, timeout: float, limits: Limits) -> list[dict[str, Any]]:
+    """Return one line's worth of each model in a ROOT file, sorted by name: JSON types only.
+
+    Args:
+        path: The file, or its URL.
+        timeout: Seconds to wait for an answer of another machine.
+        limits: How much the file may ask for.
+
+    Raises:
+        FormatError: It is not a ROOT file, or a damaged one.
+        RemoteError: The other machine refuses, or does not answer.
+        OSError: It can't be opened.
+    """
+    with RootFile(path, timeout=timeout, limits=limits) as file:
+        return [
+            {"name": name, **summarise(Model(StoredModel(file, name)))}
+            for name in file.directories()
+        ]
 
 
 def _onnx_nbytes(view: ModelView) -> int | None:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from onnxroot._edits import Edits
 from onnxroot._join import Document, join
 from onnxroot._layout import Layout, element_sizes, lay_out, payload_records, tag_of
+from onnxroot._limits import DEFAULT_LIMITS
 from onnxroot._ragged import distinct, exclusive_sum
 from onnxroot._schema import Schema
 from onnxroot._spans import Buffers, Span
@@ -33,12 +34,13 @@ I64 = npt.NDArray[np.int64]
 _SHORT = 8  # a copy of fewer bytes costs more than a literal
 
 
-def dissect(data: U8, schema: Schema) -> tuple[Tables, Buffers]:
+def dissect(data: U8, schema: Schema, depth: int = DEFAULT_LIMITS.depth) -> tuple[Tables, Buffers]:
     """Turn the bytes of an ONNX file into tables that give them back exactly.
 
     Args:
         data: uint8, shape (n_bytes,); the file. Payloads stay views of it.
         schema: The message types.
+        depth: How deep messages may nest.
 
     Returns:
         The tables, deviation included, and the values of their payloads.
@@ -46,7 +48,7 @@ def dissect(data: U8, schema: Schema) -> tuple[Tables, Buffers]:
     Raises:
         FormatError: The bytes are no ModelProto; the message begins with the byte offset.
     """
-    found = split(data, schema)
+    found = split(data, schema, depth)
     if found.trace is None:
         return found.tables, found.buffers
     document = join(found.tables, found.buffers)
@@ -176,7 +178,7 @@ def _records(tables: Tables, layout: Layout, one: Trace) -> I64:
         return np.where(placed.field_size[item.name][one.rows] > 0, start, -1)
     column = tables.tables[one.message].columns[item.name]
     first, last = column.offsets[0][one.rows], column.offsets[0][one.rows + 1]
-    ends = exclusive_sum(np.append(element_sizes(item, column), 0))
+    ends = exclusive_sum(np.append(element_sizes(item, column, 0, int(column.offsets[0][-1])), 0))
     element = np.minimum(first + one.index, len(ends) - 1)
     return np.where(first + one.index < last, start + ends[element] - ends[first], -1)
 

@@ -38,6 +38,8 @@ def embed(tables: Tables, source: PayloadSource, files: dict[str, Document]) -> 
         UnsupportedModelError: It would pass protobuf's limit of 2 GiB.
     """
     tensors = external_tensors(tables)
+    if not tensors:
+        return join(tables, source)
     tables = _without_references(tables, np.array([t.row for t in tensors], np.int64))
     pieces = [_piece(tensor, files[tensor.location]) for tensor in tensors]
     added = [(tensor.row, piece) for tensor, piece in zip(tensors, pieces, strict=True)]
@@ -145,9 +147,15 @@ def _without_references(tables: Tables, rows: Rows) -> Tables:
 
 
 def _select(table: Table, rows: Rows) -> Table:
-    """Return some rows of a table whose columns are strings."""
+    """Return some rows of a table whose columns are strings.
+
+    Raises:
+        UnsupportedModelError: One is not.
+    """
     columns = {}
     for name, column in table.columns.items():
+        if len(column.offsets) != 1 or not column.is_text:
+            raise UnsupportedModelError(f"its entries have a field {name}, which is no string")
         texts = [
             column.values[a:b]
             for a, b in zip(column.offsets[0][rows], column.offsets[0][rows + 1], strict=True)

@@ -18,12 +18,22 @@ import xxhash
 
 from onnxroot.errors import FormatError
 
-__all__ = ["Column", "Field", "Header", "Page", "parse_footer", "parse_header", "parse_page_list"]
+__all__ = [
+    "ClusterGroup",
+    "Column",
+    "Field",
+    "Header",
+    "Page",
+    "parse_footer",
+    "parse_header",
+    "parse_page_list",
+]
 
 T = TypeVar("T")
 
 _HEADER, _FOOTER, _PAGE_LIST = 1, 2, 3  # envelope types
 _LENGTH_BITS = 16  # the length stands above the type
+_DEFERRED = 1  # flag of a column that was added later
 _ENTRIES = (1 << 56) - 1  # the upper byte of a cluster's number of entries holds flags
 
 
@@ -42,11 +52,30 @@ class Column(NamedTuple):
 
 
 class Page(NamedTuple):
-    """A page: how many elements it has, where it begins in the file, and its length there."""
+    """A page: how many elements it has, where it begins in the file, and its length there.
+
+    A checksum of 8 bytes may follow it, which the length does not count.
+    """
 
     n_elements: int
     offset: int
     num_bytes: int
+    has_checksum: bool = False
+
+    @property
+    def nbytes(self) -> int:
+        """Length with the checksum."""
+        return self.num_bytes + 8 * self.has_checksum
+
+
+class ClusterGroup(NamedTuple):
+    """A cluster group: what it has, and where its page list is; `length` is uncompressed."""
+
+    n_entries: int
+    n_clusters: int
+    offset: int
+    nbytes: int
+    length: int
 
 
 @dataclass(slots=True)
@@ -137,17 +166,17 @@ def parse_header(data: bytes) -> Header:
     return _guarded(_header, _Reader, data, _HEADER)
 
 
-def parse_footer(data: bytes, header: Header) -> list[tuple[int, int, int]]:
+def parse_footer(data: bytes, header: Header) -> list[ClusterGroup]:
     """Parse a footer envelope; fields and columns that it adds go to the header.
 
     Returns:
-        Offset, length in the file and uncompressed length of the page list of each cluster group.
+        The cluster groups.
 
     Raises:
         FormatError: It is damaged.
     """
 
-    def footer(reader: _Reader) -> list[tuple[int, int, int]]:
+    def footer(reader: _Reader) -> list[ClusterGroup]:
         reader.flags()
         reader.unpack("<Q")
         extension = reader.record(_schema)
@@ -207,14 +236,16 @@ def _field(reader: _Reader) -> Field:
 
 
 def _column(reader: _Reader) -> Column:
-    kind, _, field, _, _ = reader.unpack("<HHIHH")
+    kind, _, field, flags, _ = reader.unpack("<HHIHH")
+    if flags & _DEFERRED and reader.unpack("<q")[0]:
+        raise FormatError("a column begins behind the first row, which no writer of models does")
     return Column(kind, field)
 
 
-def _cluster_group(reader: _Reader) -> tuple[int, int, int]:
-    _, _, _, length = reader.unpack("<QQIQ")
+def _cluster_group(reader: _Reader) -> ClusterGroup:
+    _, n_entries, n_clusters, length = reader.unpack("<QQIQ")
     offset, nbytes = reader.locator()
-    return offset, nbytes, length
+    return ClusterGroup(n_entries, n_clusters, offset, nbytes, length)
 
 
 def _pages(reader: _Reader) -> list[Page]:
@@ -224,4 +255,4 @@ def _pages(reader: _Reader) -> list[Page]:
 
 def _page(reader: _Reader) -> Page:
     (n_elements,) = reader.unpack("<i")
-    return Page(abs(n_elements), *reader.locator())
+    return Page(abs(n_elements), *reader.locator(), n_elements < 0)

@@ -3,29 +3,27 @@
 Each file is cut where a tensor begins or ends; the pieces become payloads of the table
 `_spec.EXTERNAL_SEGMENT`, typed by the tensor they belong to, gaps and padding as bytes.
 
-Source: ``TensorProto.external_data`` in onnx.proto; the checks on paths answer CVE-2022-25882,
-CVE-2024-27318, CVE-2024-5187 and CVE-2025-51480.
+Source: ``TensorProto.external_data`` in onnx.proto. Which paths are taken, `_locations` says.
 """
 
 from __future__ import annotations
 
-import os
-import stat
 from collections import defaultdict
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from onnxroot._dtypes import STORAGES
+from onnxroot._locations import map_inside, refuse_twins, relative_path
 from onnxroot._ragged import distinct, group_starts
 from onnxroot._spans import Buffers, Spans, storage_of_bytes
 from onnxroot._spec import EXTERNAL_SEGMENT, NO_ROW, TENSOR
 from onnxroot.errors import FormatError, UnsupportedModelError
 from onnxroot.tables import Column, Payloads, Table, Tables
 
-__all__ = ["ExternalTensor", "attach", "external_tensors", "inside", "map_file", "relative_path"]
+__all__ = ["ExternalTensor", "attach", "external_tensors"]
 
 I64 = npt.NDArray[np.int64]
 U8 = npt.NDArray[np.uint8]
@@ -43,6 +41,7 @@ class ExternalTensor:
         location: Path of the file, relative, normalised.
         offset: First byte.
         length: Number of bytes, or None for all up to the end of the file.
+        given: The path as the model has it.
     """
 
     row: int
@@ -50,6 +49,7 @@ class ExternalTensor:
     location: str
     offset: int
     length: int | None
+    given: str
 
 
 def external_tensors(tables: Tables) -> list[ExternalTensor]:
@@ -90,81 +90,14 @@ def _tensor(row: int, names: Column | None, entries: dict[str, str]) -> External
         raise FormatError(f"tensor {name!r} is external but names no location")
     length = _number(name, "length", entries["length"]) if "length" in entries else None
     offset = _number(name, "offset", entries.get("offset", "0"))
-    return ExternalTensor(row, name, relative_path(entries["location"], name), offset, length)
+    given = entries["location"]
+    return ExternalTensor(row, name, relative_path(given, name), offset, length, given)
 
 
 def _number(name: str, key: str, text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 19):
         raise FormatError(f"tensor {name!r}: external {key} is {text!r}, expected a byte count")
     return int(text)
-
-
-def relative_path(location: str, name: str) -> str:
-    """Return a location with ``.`` parts removed.
-
-    Args:
-        location: As the model gives it.
-        name: The tensor's name, for messages.
-
-    Raises:
-        UnsupportedModelError: It is absolute, empty, or leads out of the folder.
-    """
-    path = PurePosixPath(location)
-    parts = path.parts
-    bad = not parts or path.is_absolute() or ".." in parts
-    if bad or "\\" in location or "\0" in location or ":" in parts[0]:
-        raise UnsupportedModelError(
-            f"tensor {name!r}: external file {location!r} is not below the model's folder; "
-            "expected a relative path without '..'"
-        )
-    return str(path)
-
-
-def inside(folder: Path, location: str) -> Path:
-    """Return the path of a regular file below a folder.
-
-    Args:
-        folder: The folder of the ONNX file.
-        location: From `relative_path`.
-
-    Raises:
-        UnsupportedModelError: It is missing, reached through a link, or not a regular file.
-    """
-    path = folder / location
-    for place in [*reversed(path.parents[: len(PurePosixPath(location).parts) - 1]), path]:
-        if place.is_symlink():
-            raise UnsupportedModelError(
-                f"external file {location!r}: {place} is a symbolic link, which could lead out of "
-                "the folder; replace it by the file"
-            )
-    try:
-        status = path.lstat()
-    except OSError as error:
-        raise UnsupportedModelError(
-            f"external file {location!r} not found in {folder}: {error.strerror}; "
-            "put it beside the model"
-        ) from error
-    if not stat.S_ISREG(status.st_mode):
-        raise UnsupportedModelError(f"external file {location!r}: {path} is not a regular file")
-    if status.st_nlink > 1:
-        raise UnsupportedModelError(
-            f"external file {location!r}: {path} has {status.st_nlink} hard links, one of which "
-            "could be out of the folder; replace it by a copy"
-        )
-    return path
-
-
-def map_file(path: Path | str) -> U8:
-    """Return a file's bytes as a read-only memory map; uint8, shape (n_bytes,).
-
-    Raises:
-        OSError: The file can't be opened.
-    """
-    with Path(path).open("rb") as file:
-        if not os.fstat(file.fileno()).st_size:
-            return np.empty(0, np.uint8)
-        mapped: U8 = np.memmap(file, np.uint8, "r").view(np.ndarray)
-        return mapped
 
 
 def attach(
@@ -197,8 +130,9 @@ def attach(
         by_file[tensor.location].append(tensor)
     types = tables.tables[TENSOR].columns.get("data_type")
     files, rows = [], []
+    refuse_twins(by_file)
     for location, members in by_file.items():
-        data = map_file(inside(folder, location))
+        data = map_inside(folder, location)
         number = buffers.add(data)
         files.append((location, data))
         rows += [(location, number, *segment) for segment in _segments(location, data, members)]

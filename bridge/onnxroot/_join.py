@@ -16,9 +16,11 @@ import numpy.typing as npt
 from onnxroot._edits import Edits
 from onnxroot._layout import (
     Placed,
+    element_blocks,
     element_sizes,
     lay_out,
     present,
+    row_sizes,
     tag_of,
     text_lengths,
     wire_values,
@@ -117,10 +119,12 @@ class Document:
         if not len(order):
             return
         reach = np.maximum.accumulate(source + length)
-        far = np.flatnonzero(source[1:] > reach[:-1] + _NEAR) + 1
+        is_far = source[1:] > reach[:-1] + _NEAR
+        is_far |= source[1:] // CHUNK_NBYTES != source[:-1] // CHUNK_NBYTES  # bounds a piece
+        far = np.flatnonzero(is_far) + 1
         for lo, hi in zip([0, *far.tolist()], [*far.tolist(), len(order)], strict=True):
             base = int(source[lo])
-            piece = self.render_canonical(base, int(reach[hi - 1]))
+            piece = self.render_canonical(base, int(np.max(source[lo:hi] + length[lo:hi])))
             bytes_ = gather(piece, source[lo:hi] - base, length[lo:hi])
             scatter(out, target[lo:hi], length[lo:hi], bytes_)
 
@@ -283,17 +287,7 @@ def _write_values(out: U8, item: Field, values: npt.NDArray[np.generic], start: 
 
 def _write_repeated(out: U8, item: Field, column: Column | None, start: I64, hole: I64) -> I64:
     """Write a repeated field of all rows; return where each row's own bytes end."""
-    if column is None:
-        counts, inline, elements = (
-            np.zeros(len(start), np.int64),
-            np.zeros(len(start), np.int64),
-            None,
-        )
-    else:
-        counts = np.diff(column.offsets[0])
-        elements = element_sizes(item, column)
-        ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(elements)])
-        inline = np.diff(ends[column.offsets[0]])
+    inline = np.zeros(len(start), np.int64) if column is None else row_sizes(item, column)
     tag = tag_of(item)
     if item.label == "packed":
         total = (inline + hole).view(np.uint64)
@@ -304,15 +298,33 @@ def _write_repeated(out: U8, item: Field, column: Column | None, start: I64, hol
         start = start.copy()
         start[some] += len(tag) + width
         tag = tag[:0]
-    if column is not None and elements is not None and len(elements):
-        at = np.repeat(start - exclusive_sum(inline), counts) + exclusive_sum(elements)
-        _write_tags(out, tag, at)
-        at = at + len(tag)
-        if item.is_text:
-            lengths = text_lengths(column)
-            width = varint_widths(lengths.view(np.uint64))
-            write_varints(out, at, lengths.view(np.uint64), width)
-            scatter(out, at + width, lengths, column.values)
-        else:
-            _write_values(out, item, column.values, at)
+    if column is not None:
+        _write_elements(out, item, column, start, tag)
     return start + inline
+
+
+def _write_elements(out: U8, item: Field, column: Column, start: I64, tag: U8) -> None:
+    """Write the elements of a repeated field, each behind the tag, from where each row starts."""
+    offsets = column.offsets[0]
+    carried = 0  # bytes of the row in which a block begins that stand already
+    for lo, hi in element_blocks(column):
+        sizes = element_sizes(item, column, lo, hi)
+        first = int(np.searchsorted(offsets, lo, "right")) - 1
+        last = int(np.searchsorted(offsets, hi, "left"))
+        edges = np.clip(offsets[first : last + 1], lo, hi) - lo
+        before = np.append(exclusive_sum(sizes), sizes.sum())
+        base = start[first:last] - before[edges[:-1]]
+        base[0] += carried
+        at = np.repeat(base, np.diff(edges)) + before[:-1]
+        ended = offsets[last] == hi
+        carried = 0 if ended else int(before[-1] + base[-1] - start[last - 1])
+        _write_tags(out, tag, at)
+        at += len(tag)
+        if not item.is_text:
+            _write_values(out, item, column.values[lo:hi], at)
+            continue
+        texts = column.offsets[-1][lo : hi + 1]
+        lengths = np.diff(texts)
+        width = varint_widths(lengths.view(np.uint64))
+        write_varints(out, at, lengths.view(np.uint64), width)
+        scatter(out, at + width, lengths, column.values[texts[0] : texts[-1]])

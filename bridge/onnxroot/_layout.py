@@ -7,6 +7,7 @@ which are put in when bytes are made (`_join`). Lengths written in front of mess
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -14,21 +15,24 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from onnxroot._limits import too_deep
 from onnxroot._ragged import distinct, exclusive_sum, group_starts
 from onnxroot._schema import Field
 from onnxroot._spec import NO_ROW, PAYLOAD_FIELDS, ROOT_MESSAGE
 from onnxroot._varints import varint_widths
-from onnxroot._wire import LEN, MAX_DEPTH, VARINT
+from onnxroot._wire import LEN, VARINT
 from onnxroot.errors import FormatError
 from onnxroot.tables import Column, Payloads, Table, Tables
 
 __all__ = [
     "Layout",
     "Placed",
+    "element_blocks",
     "element_sizes",
     "lay_out",
     "payload_records",
     "present",
+    "row_sizes",
     "tag_of",
     "text_lengths",
     "wire_values",
@@ -38,6 +42,7 @@ I64 = npt.NDArray[np.int64]
 U64 = npt.NDArray[np.uint64]
 Rows = npt.NDArray[np.intp]
 
+_BLOCK = 1 << 15  # elements of a repeated field that are laid out at a time
 _NO_ROWS = np.empty(0, np.intp)
 
 
@@ -233,24 +238,42 @@ def _repeated_sizes(item: Field, column: Column | None, hole: I64) -> I64:
     tag = len(tag_of(item))
     inline = np.zeros(len(hole), np.int64)
     if column is not None:
-        elements = element_sizes(item, column)
-        ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(elements)])
-        inline = np.diff(ends[column.offsets[0]])
+        inline = row_sizes(item, column)
     if item.label != "packed":
         return inline
     total = inline + hole
     return np.where(total > 0, tag + varint_widths(total.view(np.uint64)) + inline, 0)
 
 
-def element_sizes(item: Field, column: Column) -> I64:
-    """Return the bytes of each element of a repeated field, tag included unless it is packed."""
+def row_sizes(item: Field, column: Column) -> I64:
+    """Return the bytes of all elements of a repeated field in each row: int64, shape (n_rows,)."""
+    offsets = column.offsets[0]
+    ends = np.zeros(len(offsets), np.int64)
+    before = 0
+    for lo, hi in element_blocks(column):
+        sums = np.cumsum(element_sizes(item, column, lo, hi))
+        here = slice(*np.searchsorted(offsets, [lo, hi], "right").tolist())
+        ends[here] = before + sums[offsets[here] - lo - 1]
+        before += int(sums[-1])
+    return np.diff(ends)
+
+
+def element_blocks(column: Column) -> Iterator[tuple[int, int]]:
+    """Cut the elements of a repeated field into blocks that stay in a processor's cache."""
+    n_elements = int(column.offsets[0][-1])
+    for lo in range(0, n_elements, _BLOCK):
+        yield lo, min(lo + _BLOCK, n_elements)
+
+
+def element_sizes(item: Field, column: Column, lo: int, hi: int) -> I64:
+    """Return the bytes of some elements of a repeated field, with the tag unless it is packed."""
     tag = 0 if item.label == "packed" else len(tag_of(item))
     if item.is_text:
-        lengths = text_lengths(column)
+        lengths = np.diff(column.offsets[-1][lo : hi + 1])
         return tag + varint_widths(lengths.view(np.uint64)) + lengths
     if item.wire_type == VARINT:
-        return tag + varint_widths(wire_values(item, column.values))
-    return np.full(len(column.values), tag + item.dtype.itemsize, np.int64)
+        return tag + varint_widths(wire_values(item, column.values[lo:hi]))
+    return np.full(hi - lo, tag + item.dtype.itemsize, np.int64)
 
 
 def _generations(tables: Tables, messages: dict[str, Table]) -> list[list[Children]]:
@@ -260,8 +283,8 @@ def _generations(tables: Tables, messages: dict[str, Table]) -> list[list[Childr
     waiting = _groups(tables, messages)
     generations: list[list[Children]] = []
     while waiting:
-        if len(generations) > MAX_DEPTH:
-            raise FormatError(f"messages nest deeper than {MAX_DEPTH}")
+        if len(generations) > tables.depth:
+            raise FormatError(too_deep(tables.depth))
         found, left = [], []
         for group in waiting:
             now = depth[group.parent_message][group.parents] == len(generations)

@@ -107,13 +107,15 @@ def parse_manifest(text: str, where: str) -> Manifest:
     if not text.isascii():
         raise FormatError(f"{where}: the manifest is not ASCII; the file is damaged")
     try:
-        value = json.loads(text)
-    except ValueError as error:
+        value = json.loads(
+            text, object_pairs_hook=_once, parse_constant=_no_number, parse_int=_whole
+        )
+    except (ValueError, RecursionError) as error:
         raise FormatError(f"{where}: the manifest is no JSON: {error}; it is damaged") from error
     if not isinstance(value, dict) or value.get("format") != FORMAT:
         raise FormatError(f"{where}: the manifest is not one of {FORMAT}")
     version = value.get("format_version")
-    if not isinstance(version, int) or version < 1:
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
         raise FormatError(f"{where}: the manifest has the format version {version!r}")
     if version > FORMAT_VERSION:
         program = _program_of(value)
@@ -130,6 +132,38 @@ def parse_manifest(text: str, where: str) -> Manifest:
         raise FormatError(f"{where}: the manifest is damaged: {error}") from error
 
 
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make a JSON object: each key must be there once, or readers could differ in what counts.
+
+    Raises:
+        ValueError: One is there twice.
+    """
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        raise ValueError("an object has a key twice")
+    return value
+
+
+def _whole(digits: str) -> int:
+    """Return a number that other readers can hold, too.
+
+    Raises:
+        ValueError: It is longer than any of 64 bits.
+    """
+    if len(digits) > 20:
+        raise ValueError(f"a number of {len(digits)} digits")
+    return int(digits)
+
+
+def _no_number(name: str) -> None:
+    """Refuse what Python takes for a number, and JSON does not.
+
+    Raises:
+        ValueError: Always.
+    """
+    raise ValueError(f"{name} is no number")
+
+
 def _digest(text: str) -> str:
     """Return the XXH64 of a manifest whose own digest is all zeros: FORMAT §3.1."""
     return xxhash.xxh64(text.encode()).hexdigest()
@@ -143,6 +177,7 @@ def _program_of(value: dict[str, Any]) -> str:
 
 def _from_value(value: dict[str, Any]) -> Manifest:
     schema = Schema.from_json(value["schema"])
+    schema.check_relied_on()
     known = {
         *schema.messages,
         PAYLOAD,
@@ -155,16 +190,18 @@ def _from_value(value: dict[str, Any]) -> Manifest:
     return Manifest(
         format_version=value["format_version"],
         nbytes=_count(value["onnx"]["nbytes"]),
-        sha256=str(value["onnx"]["sha256"]),
+        sha256=_text(value["onnx"]["sha256"]),
         external_files=tuple(
             ExternalFile(
-                location=str(f["location"]), nbytes=_count(f["nbytes"]), sha256=str(f["sha256"])
+                location=_location(f["location"]),
+                nbytes=_count(f["nbytes"]),
+                sha256=_text(f["sha256"]),
             )
-            for f in value["external_files"]
+            for f in _list(value["external_files"])
         ),
         tables={
             str(name): TableInfo(
-                n_rows=_count(info["rows"]), digests=tuple(map(str, info["digests"]))
+                n_rows=_count(info["rows"]), digests=tuple(map(_text, _list(info["digests"])))
             )
             for name, info in value["tables"].items()
         },
@@ -172,6 +209,25 @@ def _from_value(value: dict[str, Any]) -> Manifest:
         provenance={str(k): str(v) for k, v in value["provenance"].items()},
         metadata={str(k): str(v) for k, v in value["metadata"].items()},
     )
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{str(value)[:50]!r} is no text")  # noqa: TRY004  (of a file, not a type)
+    return value
+
+
+def _list(value: object) -> list[Any]:
+    if not isinstance(value, list):
+        raise ValueError(f"{str(value)[:50]!r} is no list")  # noqa: TRY004
+    return value
+
+
+def _location(value: object) -> str:
+    text = _text(value)
+    if any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise ValueError(f"{text!r} can't be the name of a file")
+    return text
 
 
 def _count(value: object) -> int:

@@ -141,7 +141,7 @@ class ModelView:
     @cached_property
     def tensors(self) -> Tensors:
         """The initializers by name; reading one reads that tensor's pages alone."""
-        return Tensors(self._parts, self.main_graph)
+        return Tensors(self._parts)
 
     @property
     def inputs(self) -> list[Value]:

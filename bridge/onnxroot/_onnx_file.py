@@ -12,8 +12,10 @@ import numpy.typing as npt
 
 from onnxroot._deviation import dissect
 from onnxroot._dtypes import STORAGES
-from onnxroot._external import ExternalTensor, attach, external_tensors, map_file
+from onnxroot._external import ExternalTensor, attach, external_tensors
 from onnxroot._join import Document
+from onnxroot._limits import DEFAULT_LIMITS, Limits
+from onnxroot._locations import map_file
 from onnxroot._parts import tensor_codes_of
 from onnxroot._schema import Schema, installed_schema
 from onnxroot._sha256 import sha256_of
@@ -33,8 +35,12 @@ _WINDOW = 1 << 20
 class OnnxFile:
     """The parts of the model in an ONNX file; implements `_parts.ModelParts`."""
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, limits: Limits = DEFAULT_LIMITS) -> None:
         """Read the model's structure; the values of its tensors stay where they are.
+
+        Args:
+            path: The file.
+            limits: How much it may ask for.
 
         Raises:
             FormatError: The file is no ONNX model.
@@ -44,7 +50,7 @@ class OnnxFile:
         self.schema: Schema = installed_schema()
         self.data: U8 = map_file(path)
         try:
-            self._tables, self._buffers = dissect(self.data, self.schema)
+            self._tables, self._buffers = dissect(self.data, self.schema, limits.depth)
         except FormatError as error:
             raise error.within(self.path) from error
         self._closed = False
@@ -111,7 +117,7 @@ class OnnxFile:
             return self._coded(payload, start, end)
         dtype = STORAGES[int(self.payloads.storage[payload])].dtype
         size = dtype.itemsize
-        return self._buffers.wire_range(payload, start * size, end * size).view(dtype)
+        return self.wire_range(payload, start * size, end * size).view(dtype)
 
     def _coded(self, payload: int, start: int, stop: int) -> npt.NDArray[Any]:
         """Decode varints in windows; values asked for later go on from there."""
@@ -120,7 +126,7 @@ class OnnxFile:
             value = position = 0
         field = self.schema.fields[int(self.payloads.field[payload])][1]
         dtype = STORAGES[int(self.payloads.storage[payload])].dtype
-        wire = self._buffers.wire_range(payload, 0, int(self.payloads.nbytes[payload]))
+        wire = self.wire_range(payload, 0, int(self.payloads.nbytes[payload]))
         parts = [np.empty(0, dtype)]
         while value < stop:
             first, last = varint_windows(wire, position, len(wire), _WINDOW)[0]
@@ -132,6 +138,11 @@ class OnnxFile:
             value, position = value + min(hi, len(numbers)), last
         self._cursor = payload, value, position
         return np.concatenate(parts)
+
+    def wire_range(self, payload: int, start: int, stop: int) -> U8:
+        """See `ModelParts`."""
+        self.check_open()
+        return self._buffers.wire_range(payload, start, stop)
 
     def digests(self) -> dict[str, str]:
         """See `ModelParts`."""

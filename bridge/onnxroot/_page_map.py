@@ -3,49 +3,50 @@
 from __future__ import annotations
 
 import struct
+from bisect import bisect_right
+from collections.abc import Iterable
+from itertools import accumulate
 from typing import Any
 
 import xxhash
 
+from onnxroot._blocks import check_blocks
+from onnxroot._compress import decompress
 from onnxroot._envelopes import Header, Page, parse_footer, parse_header, parse_page_list
+from onnxroot._limits import Limits
 from onnxroot.errors import FormatError
 
-__all__ = ["PageMap"]
+__all__ = ["PageMap", "check_anchor", "read_piece"]
 
 _ANCHOR = struct.Struct(">4H7Q")
-_ANCHOR_MEMBERS = (
-    *(f"fVersion{part}" for part in ("Epoch", "Major", "Minor", "Patch")),
-    *(f"f{part}{name}" for name in ("Header", "Footer") for part in ("Seek", "NBytes", "Len")),
-    "fMaxKeySize",
-)
+_BEFORE_ANCHOR = 6  # a byte count and a version
 
 
 class PageMap:
     """Where an RNTuple has what, from the envelopes that its anchor points to.
 
+    Lists of pages are read when they are asked for: they lie all over the file.
+
     Attributes:
         types: Code of each column's type.
         columns: By field, the numbers of its columns.
-        clusters: For each cluster and column, the pages.
         n_rows: Number of entries.
-        blobs: Position and length of every envelope and page in the file.
+        n_clusters: Number of clusters.
     """
 
-    def __init__(self, ntuple: Any) -> None:
-        """Read the envelopes.
+    def __init__(self, ntuple: Any, limits: Limits) -> None:
+        """Read the header and the footer.
 
         Args:
             ntuple: Uproot's RNTuple.
+            limits: How much they may ask for.
 
         Raises:
             FormatError: It is empty, or damaged.
         """
         self._ntuple = ntuple
-        self.blobs: list[tuple[int, int]] = []
+        self._limits = limits
         member = ntuple.member
-        anchor = _ANCHOR.pack(*map(member, _ANCHOR_MEMBERS))
-        if xxhash.xxh3_64_intdigest(anchor) != ntuple._anchor_checksum:  # noqa: SLF001
-            raise FormatError("the checksum of its anchor is wrong")  # uproot's is an assert
         if not member("fSeekHeader"):
             raise FormatError(
                 "is empty, as hadd leaves an RNTuple that is in a directory: the file was probably "
@@ -54,26 +55,103 @@ class PageMap:
         header = parse_header(
             self._envelope(member("fSeekHeader"), member("fNBytesHeader"), member("fLenHeader"))
         )
-        groups = parse_footer(
+        self._groups = parse_footer(
             self._envelope(member("fSeekFooter"), member("fNBytesFooter"), member("fLenFooter")),
             header,
         )
         self.types = [column.type for column in header.columns]
         self.columns = _physical_columns(header)
-        self.clusters: list[list[list[Page]]] = []
-        self.n_rows = 0
-        for group in groups:
-            entries, clusters = parse_page_list(self._envelope(*group))
-            self.n_rows += sum(entries)
-            self.clusters += clusters
-        pages = (page for cluster in self.clusters for column in cluster for page in column)
-        self.blobs += [(page.offset, page.num_bytes) for page in pages]
+        self.n_rows = sum(group.n_entries for group in self._groups)
+        self._first = list(accumulate((group.n_clusters for group in self._groups), initial=0))
+        self.n_clusters = self._first[-1]
+        self._lists: dict[int, list[list[list[Page]]]] = {}
+
+    def cluster(self, number: int) -> list[list[Page]]:
+        """Return the pages of each column of a cluster.
+
+        Raises:
+            FormatError: The list of them is damaged, or another than the footer says.
+        """
+        group = bisect_right(self._first, number) - 1
+        return self._pages_of(group)[number - self._first[group]]
+
+    def _pages_of(self, number: int) -> list[list[list[Page]]]:
+        if number not in self._lists:
+            group = self._groups[number]
+            entries, clusters = parse_page_list(self._envelope(*group[2:]))
+            if (sum(entries), len(entries), len(clusters)) != (*group[:2], group.n_clusters):
+                raise FormatError(
+                    f"a list of pages has {len(clusters)} clusters with {sum(entries)} entries, "
+                    f"its footer says {group.n_clusters} with {group.n_entries}"
+                )
+            self._lists[number] = clusters
+        return self._lists[number]
+
+    def page_lists(self, clusters: Iterable[int]) -> list[tuple[int, int]]:
+        """Return where the lists of these clusters' pages begin and end in the file."""
+        found = {bisect_right(self._first, cluster) - 1 for cluster in clusters}
+        groups = [self._groups[number] for number in found - self._lists.keys()]
+        return [(group.offset, group.offset + group.nbytes) for group in groups]
+
+    def blobs(self) -> list[tuple[int, int]]:
+        """Return position and length of every envelope and page in the file.
+
+        Raises:
+            FormatError: A list of pages is damaged.
+        """
+        member = self._ntuple.member
+        ends = [(member(f"fSeek{name}"), member(f"fNBytes{name}")) for name in ("Header", "Footer")]
+        lists = [(group.offset, group.nbytes) for group in self._groups]
+        pages = (
+            page
+            for number in range(len(self._groups))
+            for cluster in self._pages_of(number)
+            for column in cluster
+            for page in column
+        )
+        return [*ends, *lists, *((page.offset, page.nbytes) for page in pages)]
 
     def _envelope(self, offset: int, nbytes: int, length: int) -> bytes:
         """Read a piece of the file, and decompress it if it has another length than it should."""
-        self.blobs.append((offset, nbytes))
-        chunk, _ = self._ntuple.read_locator(Page(0, offset, nbytes), length)
-        return bytes(memoryview(chunk.raw_data))
+        self._limits.check_table("its description", nbytes, length)
+        return bytes(read_piece(self._ntuple, Page(0, offset, nbytes), length))
+
+
+def check_anchor(data: bytes) -> None:
+    """Check the object that is an RNTuple's anchor; uproot does so too, but by asserts.
+
+    Args:
+        data: The object, unpacked.
+
+    Raises:
+        FormatError: It is cut, or its checksum is wrong.
+    """
+    end = _BEFORE_ANCHOR + _ANCHOR.size
+    anchor, checksum = data[_BEFORE_ANCHOR:end], data[end : end + 8]
+    found = xxhash.xxh3_64_intdigest(anchor)
+    if len(checksum) < 8 or found != int.from_bytes(checksum, "big"):
+        raise FormatError("the checksum of its anchor is wrong")
+
+
+def read_piece(ntuple: Any, page: Page, length: int) -> memoryview:
+    """Return the bytes of a page or an envelope, unpacked.
+
+    Args:
+        ntuple: Uproot's RNTuple.
+        page: Where it is; its number of elements does not count.
+        length: How long it has to be, unpacked.
+
+    Raises:
+        FormatError: It has another length.
+    """
+    chunk = ntuple.file.source.chunk(page.offset, page.offset + page.num_bytes)
+    if page.num_bytes < length:
+        check_blocks(memoryview(chunk.raw_data).cast("B"), length)
+        chunk = decompress(chunk, page.offset, page.num_bytes, length)
+    data = memoryview(chunk.raw_data).cast("B")
+    if len(data) != length:
+        raise FormatError(f"a piece has {len(data)} bytes, expected {length}")
+    return data
 
 
 def _physical_columns(header: Header) -> dict[str, list[int]]:

@@ -79,6 +79,10 @@ class ModelParts(Protocol):
         """Return values of one payload, those from `start` up to `stop`; not to be written to."""
         ...
 
+    def wire_range(self, payload: int, start: int, stop: int) -> U8:
+        """Return some of the bytes of one payload, as they are in an ONNX file."""
+        ...
+
     def digests(self) -> dict[str, str]:
         """Return the SHA-256 of each of the files in `sizes`."""
         ...

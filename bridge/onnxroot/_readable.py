@@ -1,11 +1,11 @@
-"""Numbers as people read them."""
+"""Numbers and names as people read them."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
 
-__all__ = ["number_text", "readable", "shape_text"]
+__all__ = ["number_text", "readable", "shape_text", "visible"]
 
 
 def readable(nbytes: int | None) -> str:
@@ -26,3 +26,11 @@ def number_text(value: float | None) -> str:
 def shape_text(shape: Iterable[int]) -> str:
     """Return a shape as ``64 x 16``."""
     return " x ".join(map(str, shape)) or "scalar"
+
+
+def visible(text: str) -> str:
+    """Return a text without what a terminal would obey: names in files are other people's."""
+    if text.isprintable():
+        return text
+    escaped = (c if c.isprintable() or c in "\n\t" else f"\\x{ord(c):02x}" for c in text)
+    return "".join(escaped)

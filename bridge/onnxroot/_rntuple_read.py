@@ -5,11 +5,11 @@ Whatever uproot makes of a damaged file, the callers see `FormatError` or `Integ
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import datetime
-from pathlib import Path
-from types import MappingProxyType, TracebackType
+from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -17,11 +17,19 @@ import numpy.typing as npt
 import uproot
 import xxhash
 
+from onnxroot._address import TIMEOUT_SECONDS
+from onnxroot._blocks import check_blocks
+from onnxroot._encodings import CHAR, ENCODINGS, decode
+from onnxroot._limits import DEFAULT_LIMITS, Limits
 from onnxroot._manifest import TableInfo
-from onnxroot._page_map import PageMap
+from onnxroot._overlap import new_pool
+from onnxroot._page_map import PageMap, check_anchor, read_piece
+from onnxroot._root_source import open_bytes
 from onnxroot._spec import (
+    CHUNK_NBYTES,
     FORMAT,
     MANIFEST,
+    TENSORS,
 )
 from onnxroot.errors import FormatError, IntegrityError, ModelNotFoundError, OnnxRootError
 from onnxroot.tables import Column
@@ -30,60 +38,65 @@ __all__ = ["RootFile", "TableReader"]
 
 I64 = npt.NDArray[np.int64]
 
-_PLAIN = MappingProxyType(
-    # RNTuple binary format specification 1.0, "Column Description": types stored as they are.
-    {
-        0x02: "<u1",
-        0x03: "<i1",
-        0x04: "<u1",
-        0x05: "<i2",
-        0x06: "<u2",
-        0x07: "<i4",
-        0x08: "<u4",
-        0x09: "<i8",
-        0x0A: "<u8",
-        0x0C: "<f4",
-        0x0D: "<f8",
-        0x0F: "<i8",
-    }
-)
+_LARGE = 1 << 17  # elements of a cluster that is worth several threads
 _MERGED = (
     "the file was probably merged with hadd, of models that differ: restore it from the original"
 )
 _NOT_COPIED = (
     "all that is left of the model is its manifest: rootcp copies no RNTuples, onnxroot cp does"
 )
-_CHAR = 0x02
-_INDEX64 = 0x0F
+_DIRECTORIES = frozenset({"TDirectory", "TDirectoryFile"})
+_CLASSES = frozenset({"TObjString", "ROOT::RNTuple"})  # of the objects that are read
+_MOST_DIRECTORIES = 100  # within one another
 
 
 class RootFile:
     """A ROOT file open for reading; a context manager."""
 
-    def __init__(self, path: str, *, patches: Sequence[tuple[int, bytes]] = ()) -> None:
+    def __init__(
+        self,
+        path: str,
+        *,
+        patches: Sequence[tuple[int, bytes]] = (),
+        timeout: float = TIMEOUT_SECONDS,
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> None:
         """Open the file.
 
         Args:
-            path: The file.
+            path: The file, or its URL.
             patches: Positions, and bytes to be seen there instead of the file's.
+            timeout: Seconds to wait for the answer of another machine.
+            limits: How much it may ask for.
 
         Raises:
             OSError: It can't be opened.
+            RemoteError: The server refuses, or does not answer.
+            MissingDependencyError: A package for such URLs is not installed.
             FormatError: It is not a ROOT file.
         """
         self.path = path
+        self.limits = limits
         self.closed = False
+        self._pool: ThreadPoolExecutor | None = None
         self._directories: dict[str, Any] = {}
         self._names: dict[str, frozenset[str]] = {}
-        self._state = _state_of(path)
-        _check_magic(path)
-        with self.translated(path):
-            self._file = uproot.open(
-                path,
-                handler=_patched(patches) if patches else uproot.source.file.MemmapSource,
-                object_cache=None,
-                array_cache=None,
-            )
+        self._bytes = open_bytes(path, patches, timeout)
+        try:
+            with self.translated(path):
+                self._file = uproot.open(
+                    {path: None},  # as a key it is taken as it is, colons too
+                    handler=self._bytes.handler,
+                    object_cache=None,
+                    array_cache=None,
+                )
+                # Uproot makes Python code of the streamer infos in a file, and runs it, for
+                # classes that it does not know, and for known ones that can't be read: so it gets
+                # to see none.
+                self._file.file._streamers = {}  # noqa: SLF001  (no public way)
+        except BaseException:
+            self._bytes.close()
+            raise
 
     def __enter__(self) -> RootFile:
         """Return the file."""
@@ -101,12 +114,29 @@ class RootFile:
     def close(self) -> None:
         """Close the file; what was read stays valid, but nothing more can be read."""
         self.closed = True
+        if self._pool:
+            self._pool.shutdown(cancel_futures=True)  # the threads read what is about to go
         self._file.close()
+        self._bytes.close()
+
+    @property
+    def nbytes(self) -> int:
+        """How long the file is."""
+        return self._bytes.nbytes
+
+    def prefetch(self, ranges: Sequence[tuple[int, int]]) -> None:
+        """Fetch parts of a remote file that will be read: see `RemoteFile.prefetch`."""
+        self._bytes.prefetch(ranges)
+
+    def pool(self) -> ThreadPoolExecutor:
+        """Return threads to read with; what they do ends with the file."""
+        self._pool = self._pool or new_pool()
+        return self._pool
 
     @property
     def has_changed(self) -> bool:
         """Whether another program has changed the file since it was opened."""
-        return _state_of(self.path) != self._state
+        return self._bytes.has_changed
 
     @property
     def fault(self) -> str:
@@ -115,11 +145,20 @@ class RootFile:
             return "another program has changed the file meanwhile: open it again"
         return "the file is damaged"
 
+    def blame(self, text: str) -> str:
+        """Return what to add to a message: what is the matter, unless it says so itself."""
+        says = "hadd" in text or "raise the limit" in text
+        return "" if says and not self.has_changed else f"; {self.fault}"
+
     @contextmanager
     def translated(self, where: str) -> Iterator[None]:
         """Turn whatever uproot raises on a damaged file into a FormatError."""
         try:
             yield
+        except FormatError as error:
+            if str(error).startswith(self.path):
+                raise
+            raise FormatError(f"{where}: {error}{self.blame(str(error))}") from error
         except (OnnxRootError, MemoryError):
             raise
         except Exception as error:
@@ -139,11 +178,35 @@ class RootFile:
 
     def directories(self) -> list[str]:
         """Return the directories that hold a manifest, sorted; ``""`` for the file's top."""
-        with self.translated(self.path):
-            keys = self._file.keys(recursive=True, cycle=False, filter_classname="TObjString")
-        found = [key.rpartition("/") for key in keys]
-        names = {head for head, _, tail in found if tail == MANIFEST}
-        return sorted(name for name in names if self.is_model(name))
+        return sorted(name for name in self._walk("") if self.is_model(name))
+
+    def _walk(self, top: str) -> Iterator[str]:
+        """Yield a directory and all below it.
+
+        Raises:
+            FormatError: One is in two places, and so perhaps within itself.
+        """
+        seen: set[int] = set()
+        waiting = [top]
+        while waiting:
+            directory = waiting.pop()
+            found = self._open_directory(directory)
+            if found is None:
+                continue
+            yield directory
+            with self.translated(self.path):
+                names = (name for name in self._keys(directory) if _is_plain(name))
+                keys = [found.key(name) for name in names]
+            for key in keys:
+                if key.fClassName not in _DIRECTORIES:
+                    continue
+                if key.fSeekKey in seen:
+                    raise FormatError(
+                        f"{self.path}: the directory {directory}/{key.fName} is in two places; "
+                        f"{self.fault}"
+                    )
+                seen.add(key.fSeekKey)
+                waiting.append(f"{directory}/{key.fName}".strip("/"))
 
     def is_model(self, directory: str) -> bool:
         """Return whether a directory has a manifest, and that is one of ours."""
@@ -159,30 +222,56 @@ class RootFile:
         """Return uproot's directory, read once; None if there is none."""
         self.check_open()
         if directory not in self._directories:
-            found = None
-            with self.translated(self.path):
-                if not directory:
-                    found = self._file
-                elif self.has(directory):
-                    found = self._file[directory]
-            is_directory = isinstance(found, uproot.ReadOnlyDirectory)
-            self._directories[directory] = found if is_directory else None
+            found = self._file if not directory else None
+            head, _, tail = directory.rpartition("/")
+            if head.count("/") > _MOST_DIRECTORIES:
+                raise FormatError(f"{self.path}: directories nest deeper than {_MOST_DIRECTORIES}")
+            if directory and _is_plain(tail) and tail in self._keys(head):
+                with self.translated(self.path):
+                    key = self._open_directory(head).key(tail)
+                    found = key.get() if key.fClassName in _DIRECTORIES else None
+            self._directories[directory] = found
         return self._directories[directory]
 
     def _keys(self, directory: str) -> frozenset[str]:
-        """Return the names in a directory; none if there is no such directory."""
+        """Return the names in a directory, read once; none if there is no such directory."""
         found = self._open_directory(directory)
-        with self.translated(self.path):
-            return frozenset(found.keys(recursive=False, cycle=False) if found else ())
+        if found is None:  # as a truth value uproot counts all that is below it
+            return frozenset()
+        if directory not in self._names:
+            with self.translated(self.path):
+                self._names[directory] = frozenset(found.keys(recursive=False, cycle=False))
+        return self._names[directory]
 
     def _get(self, directory: str, name: str) -> Any:
-        """Return an object of a directory, or None."""
+        """Return an object of a directory, or None; of other classes than ours, the class alone."""
         head, _, tail = f"{directory}/{name}".strip("/").rpartition("/")
         found = self._open_directory(head)
-        if found is None or tail not in self._names.setdefault(head, self._keys(head)):
+        if found is None or tail not in self._keys(head):
             return None
+        if not _is_plain(tail):
+            return "no part of a model"
         with self.translated(f"{self.path}:{head}/{tail}"):
-            return found[tail]
+            key = found.key(tail)
+            if key.fClassName in _CLASSES:
+                self._check_object(key)
+                return key.get()
+            return key.fClassName
+
+    def _check_object(self, key: Any) -> None:
+        """Check what an object is said to unpack to.
+
+        Raises:
+            FormatError: It can't be.
+        """
+        stored, nbytes = key.data_compressed_bytes, key.data_uncompressed_bytes
+        self.limits.check_table("it", max(stored, 0), nbytes)
+        if stored != nbytes:
+            start = key.data_cursor.index
+            chunk = self._file.file.chunk(start, start + stored)
+            check_blocks(memoryview(chunk.raw_data).cast("B"), nbytes)
+        if key.fClassName == "ROOT::RNTuple":
+            check_anchor(bytes(key.get_uncompressed_chunk_cursor()[0].raw_data))
 
     def not_a_directory(self, directory: str) -> str:
         """Return the first part of a path that is something else than a directory, or ""."""
@@ -202,14 +291,17 @@ class RootFile:
         """Return the names in a directory, once for each cycle."""
         found = self._open_directory(directory)
         with self.translated(self.path):
-            keys = found.keys(recursive=False, cycle=True) if found else []
+            keys = [] if found is None else found.keys(recursive=False, cycle=True)
         return [key.rpartition(";")[0] for key in keys]
 
     def keys_below(self, directory: str) -> list[str]:
         """Return the names of all objects and directories below a directory."""
-        found = self._open_directory(directory)
-        with self.translated(self.path):
-            return list(found.keys(recursive=True, cycle=False) if found else ())
+        names = [
+            f"{head}/{tail}".strip("/")
+            for head in self._walk(directory)
+            for tail in self._keys(head)
+        ]
+        return [name[len(directory) :].strip("/") for name in names]
 
     def blobs(self, directory: str) -> list[tuple[int, int]]:
         """Return position and length of all that the RNTuples below a directory consist of.
@@ -222,7 +314,7 @@ class RootFile:
                 ntuple = self._get(directory, key)
                 if isinstance(ntuple, uproot.behaviors.RNTuple.RNTuple):
                     with self.translated(key):
-                        found += PageMap(ntuple).blobs
+                        found += PageMap(ntuple, self.limits).blobs()
         return found
 
     def written(self, directory: str) -> datetime | None:
@@ -265,45 +357,26 @@ class RootFile:
         """Return whether there is any RNTuple in a directory."""
         found = self._open_directory(directory)
         with self.translated(self.path):
-            return bool(found and found.keys(recursive=False, filter_classname="ROOT::RNTuple"))
+            names = self._keys(directory)
+            return found is not None and any(
+                found.key(name).fClassName == "ROOT::RNTuple" for name in names
+            )
 
 
-def _state_of(path: str) -> tuple[int, int, int] | None:
-    """Return what changes with a file."""
-    with suppress(OSError):
-        status = Path(path).stat()
-        return status.st_ino, status.st_size, status.st_mtime_ns
-    return None
+def _is_plain(name: str) -> bool:
+    """Return whether uproot looks for a key of that name, and not for a path or a cycle."""
+    return "/" not in name and ";" not in name
 
 
-def _check_magic(path: str) -> None:
-    with Path(path).open("rb") as file:
-        head = file.read(512)
-    if not head.startswith(b"root"):
-        raise FormatError(f"{path}: not a ROOT file: {_looks_like(head)}")
+def _is_storage(where: str) -> bool:
+    """Return whether a table's address is that of payload values."""
+    return where.rpartition("/")[0].endswith(f"/{TENSORS}")
 
 
-def _looks_like(head: bytes) -> str:
-    if not head:
-        return "it is empty"
-    if head.lstrip()[:1] == b"<":
-        return "it begins like an HTML or XML page; was the download refused?"
-    if head.startswith(b"version https://git-lfs"):
-        return "it is a Git LFS pointer; fetch the file with `git lfs pull`"
-    return f"it begins with {head[:4]!r}, expected b'root'"
-
-
-def _patched(patches: Sequence[tuple[int, bytes]]) -> type:
-    """Return a source of uproot's that sees other bytes in some places of a file."""
-
-    class Patched(uproot.source.file.MemmapSource):  # type: ignore[misc]  # has no types
-        def _open(self) -> None:
-            self._fallback = None
-            self._file = np.memmap(self._file_path, dtype=self._dtype, mode="c")
-            for position, data in patches:
-                self._file[position : position + len(data)] = np.frombuffer(data, np.uint8)
-
-    return Patched
+def _itemsize(types: Sequence[int], number: int) -> int:
+    """Return how long a value of a column is; of an encoding that is not ours, how long at most."""
+    encoding = ENCODINGS.get(types[number]) if number < len(types) else None
+    return encoding.dtype.itemsize if encoding else 8
 
 
 class TableReader:
@@ -333,13 +406,13 @@ class TableReader:
         self._info = info
         self._ntuple = ntuple
         try:
-            pages = PageMap(ntuple)
+            pages = PageMap(ntuple, file.limits)
         except FormatError as error:
-            fault = "" if "hadd" in str(error) else f"; {file.fault}"
-            raise FormatError(f"{where}: {error}{fault}") from error
-        self._types, self._columns = pages.types, pages.columns
-        self._clusters, self._n_rows = pages.clusters, pages.n_rows
+            raise FormatError(f"{where}: {error}{file.blame(str(error))}") from error
+        self._pages = pages
+        self._types, self._columns, self._n_rows = pages.types, pages.columns, pages.n_rows
         self.n_copies = self._check_counts()
+        self._check_sizes()
 
     def _check_counts(self) -> int:
         """Compare rows and clusters with the manifest; return how often all of them are there.
@@ -349,7 +422,7 @@ class TableReader:
         """
         where, n_rows, n_clusters = self.where, self._info.n_rows, len(self._info.digests)
         n_copies = n_rows and self._n_rows // n_rows
-        found = self._n_rows, len(self._clusters)
+        found = self._n_rows, self._pages.n_clusters
         if n_copies and found == (n_copies * n_rows, n_copies * n_clusters):
             return n_copies
         if self._n_rows != n_rows:
@@ -358,9 +431,37 @@ class TableReader:
                 f"{where}: {self._n_rows} rows, the manifest says {n_rows}; {hint}"
             )
         raise IntegrityError(
-            f"{where}: {len(self._clusters)} clusters, the manifest says {n_clusters}; "
+            f"{where}: {self._pages.n_clusters} clusters, the manifest says {n_clusters}; "
             f"{self._file.fault}"
         )
+
+    def _check_sizes(self) -> None:
+        """Check what the pages unpack to, before any of them is read.
+
+        Raises:
+            FormatError: It is more than so few bytes can hold.
+        """
+        large = self._columns.get("values", [])[-1:] if _is_storage(self.where) else []
+        limits, most = self._file.limits, 0
+        stored: set[tuple[int, int]] = set()
+        unpacked = payload = 0
+        self._file.prefetch(self._pages.page_lists(range(self._pages.n_clusters)))
+        for cluster in range(self._pages.n_clusters):
+            for number, pages in enumerate(self._pages.cluster(cluster)):
+                nbytes = sum(page.n_elements for page in pages) * _itemsize(self._types, number)
+                if number in large:
+                    payload += nbytes
+                    most = max(most, nbytes)
+                else:
+                    unpacked += nbytes
+                    stored.update((page.offset, page.num_bytes) for page in pages)
+        limits.check_table(self.where, sum(nbytes for _, nbytes in stored), unpacked)
+        limits.check_payload(self.where, self._file.nbytes, payload)
+        if most > CHUNK_NBYTES:
+            raise FormatError(
+                f"{self.where}: a cluster of {most} bytes, expected at most {CHUNK_NBYTES}; "
+                f"{self._file.fault}"
+            )
 
     def _hint(self, *, merged: bool) -> str:
         """Say what is the matter with rows or values that are not those of the manifest."""
@@ -393,21 +494,37 @@ class TableReader:
         digest = xxhash.xxh64()
         columns = {}
         with self._file.translated(self.where):
+            self._prefetch([copy], range(len(self._types)))
+            found = self._all_columns(copy)
             for name, numbers in self._columns.items():
-                arrays = [self._column(i, copy).copy() for i in numbers]
+                arrays = [found[i] for i in numbers]
                 for offsets in arrays[:-1]:
                     digest.update(memoryview(offsets[1:].view(np.uint8)))
                 digest.update(memoryview(arrays[-1].view(np.uint8)))
-                is_text = self._types[numbers[-1]] == _CHAR
+                is_text = self._types[numbers[-1]] == CHAR
                 columns[name] = Column(tuple(arrays[:-1]), arrays[-1], is_text=is_text)
         self._check(digest.hexdigest(), 0)
         return columns
 
+    def _all_columns(self, cluster: int) -> list[npt.NDArray[Any]]:
+        """Read all columns of a cluster, in several threads if they are large."""
+
+        def column(number: int) -> npt.NDArray[Any]:
+            values = self._column(number, cluster)
+            return values if values.flags.writeable else values.copy()  # no view of the file
+
+        pages = (page for columns in self._pages.cluster(cluster) for page in columns)
+        is_large = sum(page.n_elements for page in pages) > _LARGE
+        apply = self._file.pool().map if is_large else map
+        return list(apply(column, range(len(self._types))))
+
     def values(self, cluster: int) -> npt.NDArray[Any]:
         """Read the payload values of one cluster, and check them against their digest.
 
+        May be called from several threads.
+
         Returns:
-            An array that may be a view of the file's memory map: not to outlive the open file.
+            An array, not to be written to.
 
         Raises:
             FormatError: They can't be read.
@@ -418,6 +535,25 @@ class TableReader:
         for _ in copies:
             pass  # they need only be checked
         return values
+
+    def prefetch(self, clusters: Iterable[int]) -> None:
+        """Begin to fetch the values of some clusters, if the file is a remote one.
+
+        Raises:
+            FormatError: It can't be read.
+            RemoteError: The server refuses, or does not answer.
+        """
+        with self._file.translated(self.where):
+            self._prefetch(clusters, self._columns["values"][-1:])
+
+    def _prefetch(self, clusters: Iterable[int], numbers: Iterable[int]) -> None:
+        clusters = [cluster for cluster in clusters if cluster < self._pages.n_clusters]
+        self._file.prefetch(self._pages.page_lists(clusters))
+        lists = [self._pages.cluster(cluster) for cluster in clusters]
+        pages = [
+            page for columns in lists for i in numbers if i < len(columns) for page in columns[i]
+        ]
+        self._file.prefetch([(page.offset, page.offset + page.num_bytes) for page in pages])
 
     def _values(self, cluster: int, copy: int) -> npt.NDArray[Any]:
         with self._file.translated(self.where):
@@ -434,7 +570,7 @@ class TableReader:
                 if name == "values":
                     numbers = numbers[:1]  # noqa: PLW2901
                 arrays = [self._column(i, cluster).copy() for i in numbers]
-                is_text = self._types[numbers[-1]] == _CHAR
+                is_text = self._types[numbers[-1]] == CHAR
                 columns[name] = Column(tuple(arrays[:-1]), arrays[-1], is_text=is_text)
         return columns
 
@@ -450,31 +586,24 @@ class TableReader:
         return columns
 
     def _column(self, number: int, cluster: int) -> npt.NDArray[Any]:
-        """Read one column of one cluster; a leading 0 is put before the ends of lists.
-
-        Uproot's own way, which takes longer and copies large columns, serves for encodings that
-        uproot does not write.
-        """
+        """Read one column of one cluster; a leading 0 is put before the ends of lists."""
         self._file.check_open()
-        kind = self._types[number]
-        if kind not in _PLAIN:
-            encoded: npt.NDArray[Any] = self._ntuple.read_cluster_range(
-                number, cluster, cluster + 1
+        encoding = ENCODINGS.get(self._types[number])
+        if encoding is None:
+            raise FormatError(
+                f"{self.where}: column {number} has the type {self._types[number]:#04x}, expected "
+                f"numbers; {self._file.fault}"
             )
-            return encoded
-        dtype = np.dtype(_PLAIN[kind])
-        pages = [np.zeros(1, dtype)] if kind == _INDEX64 else []
-        columns = self._clusters[cluster]
+        pages: list[npt.NDArray[Any]] = []
+        columns = self._pages.cluster(cluster)
         for page in columns[number] if number < len(columns) else ():
-            nbytes = page.n_elements * dtype.itemsize
-            chunk, _ = self._ntuple.read_locator(page, nbytes)
-            data = np.frombuffer(chunk.raw_data, np.uint8)
-            if len(data) != nbytes:
-                raise FormatError(f"{self.where}: a page has {len(data)} bytes, expected {nbytes}")
-            pages.append(data.view(dtype))
+            data = read_piece(self._ntuple, page, page.n_elements * encoding.dtype.itemsize)
+            pages.append(decode(np.frombuffer(data, np.uint8), encoding))
+        if encoding.is_index:
+            return np.concatenate([np.zeros(1, np.int64), *pages])
         if len(pages) == 1:
             return pages[0]
-        return np.concatenate(pages) if pages else np.empty(0, dtype)
+        return np.concatenate(pages) if pages else np.empty(0, encoding.dtype)
 
     def _check(self, digest: str, cluster: int) -> None:
         if digest != self._info.digests[cluster]:

@@ -1,26 +1,28 @@
-"""Write a model's tables as RNTuples. With `_rntuple_read`, the only module that imports uproot.
+"""Write a model: its tables as RNTuples, and the manifest, which comes last.
 
-Every metadata table is written with a single ``extend``, so it has one cluster; payload has one
-cluster per ``extend``. The manifest comes last.
+A metadata table has one cluster. Of the payload, clusters are digested and compressed in threads
+while those before them are written.
 """
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Iterator
-from types import TracebackType
-from typing import Any, BinaryIO
+from itertools import chain
+from typing import Any
 
-import awkward as ak
 import numpy as np
 import numpy.typing as npt
 import uproot
 import xxhash
 
 from onnxroot._chunks import labels, storages_of, values_of
+from onnxroot._compress import METADATA, Compression, parse_compression
 from onnxroot._dtypes import Storage
 from onnxroot._manifest import TableInfo
+from onnxroot._ntuple_write import NTuple, Pages
+from onnxroot._overlap import in_order
 from onnxroot._rntuple_read import TableReader
+from onnxroot._root_region import Region
 from onnxroot._spans import Buffers
 from onnxroot._spec import (
     COLUMN_DEVIATION,
@@ -34,75 +36,31 @@ from onnxroot._spec import (
     SAMPLES,
     TENSORS,
 )
-from onnxroot._streamer_info import add_to_list
+from onnxroot._streamer_info import add_to_list, string_object
 from onnxroot.errors import FormatError
 from onnxroot.tables import Column, Payloads, Tables
 
-__all__ = ["COMPRESSIONS", "ModelWriter", "add_streamer_info"]
-
-COMPRESSIONS = ("zstd", "lz4", "lzma", "none")
-"""Names of compressions; all but ``none`` take a level behind a colon."""
-
-_METADATA = uproot.ZSTD(1)
-_STORED = uproot.ZSTD(0)  # as it is; uproot before 5.7.7 takes no None for RNTuples
-_SMALL = 1 << 10  # bytes of a table that take less time to store than to compress
-_LEVELS = {"zstd": (uproot.ZSTD, 1, 22), "lz4": (uproot.LZ4, 1, 12), "lzma": (uproot.LZMA, 1, 9)}
-
-
-def parse_compression(text: str) -> uproot.compression.Compression:
-    """Return uproot's compression for a name such as ``zstd``, ``zstd:9`` or ``none``.
-
-    Raises:
-        ValueError: There is no such compression or level.
-    """
-    name, _, level = text.partition(":")
-    if text == "none":
-        return _STORED
-    if name in _LEVELS:
-        kind, low, high = _LEVELS[name]
-        if not level:
-            return kind(low)
-        if level.isdigit() and low <= int(level) <= high:
-            return kind(int(level))
-    raise ValueError(
-        f"no compression {text!r}: expected one of {', '.join(COMPRESSIONS)}, "
-        "with a level if you like, such as zstd:9"
-    )
+__all__ = ["ModelWriter", "add_streamer_info"]
 
 
 class ModelWriter:
-    """Writes one model into a ROOT file; a context manager."""
+    """Writes one model into a region of a ROOT file."""
 
-    def __init__(self, file: BinaryIO | io.RawIOBase, directory: str, *, compression: str) -> None:
-        """Make the model's directory.
+    def __init__(self, region: Region, directory: str, *, compression: str) -> None:
+        """Begin with no tables.
 
         Args:
-            file: A ROOT file, open for reading and writing.
-            directory: Path of the directory in it, which must not exist.
+            region: Where to write.
+            directory: Path of the model's directory.
             compression: Of the payload.
 
         Raises:
             ValueError: There is no such compression.
-            OSError: The file can't be written.
         """
         self._compression = parse_compression(compression)
-        self._file = uproot.update(file)
-        self._directory = _let_positions_be_large(self._file.mkdir(directory))
-        self._tensors: uproot.WritableDirectory | None = None
+        self._region = region
+        self._directory = directory
         self._tables: dict[str, TableInfo] = {}
-
-    def __enter__(self) -> ModelWriter:
-        """Return the writer."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Let go of the file."""
-        self._file.close()
 
     def write_tables(self, tables: Tables) -> None:
         """Write every message table and the index of the payloads."""
@@ -143,8 +101,11 @@ class ModelWriter:
 
     def write_manifest(self, text: str) -> None:
         """Write the manifest: the last thing, which makes the directory a model."""
-        self._file.compression = _METADATA
-        self._directory[MANIFEST] = text
+        content = string_object(text.encode())
+        data = b"".join(METADATA(np.frombuffer(content, np.uint8)))
+        path = f"{self._directory}/{MANIFEST}"
+        title = "Collectable string class"  # as ROOT has it
+        self._region.add_object(path, "TObjString", data, title=title, nbytes=len(content))
 
     @property
     def tables(self) -> dict[str, TableInfo]:
@@ -152,18 +113,18 @@ class ModelWriter:
         return self._tables
 
     def _write_one(self, name: str, columns: dict[str, Column]) -> None:
-        array = _to_awkward(columns)
-        self._file.compression = _METADATA if array.nbytes >= _SMALL else _STORED
-        head, _, tail = name.rpartition("/")
-        directory = (
-            _let_positions_be_large(self._directory.mkdir(head)) if head else self._directory
-        )
-        ntuple = directory.mkrntuple(tail, array.layout.form)
-        ntuple.extend(array)
+        ntuple = self._new_ntuple(name, columns, METADATA)
+        ntuple.add(ntuple.pages_of(columns, in_threads=True))
+        ntuple.close()
         digest = xxhash.xxh64()
         for column in columns.values():
             digest_column(digest, column)
-        self._tables[name] = TableInfo(n_rows=len(array), digests=(digest.hexdigest(),))
+        self._tables[name] = TableInfo(n_rows=ntuple.n_rows, digests=(digest.hexdigest(),))
+
+    def _new_ntuple(
+        self, name: str, columns: dict[str, Column], compression: Compression
+    ) -> NTuple:
+        return NTuple(self._region, f"{self._directory}/{name}", columns, compression)
 
     def _write_storage(
         self, tables: Tables, buffers: Buffers, storage: Storage, names: Column
@@ -177,35 +138,22 @@ class ModelWriter:
         self._write_clusters(f"{TENSORS}/{storage.name}", clusters())
 
     def _write_clusters(self, name: str, clusters: Iterable[dict[str, Column]]) -> None:
-        self._file.compression = self._compression
-        if self._tensors is None:
-            self._tensors = _let_positions_be_large(self._directory.mkdir(TENSORS))
-        ntuple, n_rows, digests = None, 0, []
-        for columns in clusters:
-            array = _to_awkward(columns)
-            if ntuple is None:
-                ntuple = self._tensors.mkrntuple(name.rpartition("/")[2], array.layout.form)
-            ntuple.extend(array)
-            n_rows += len(array)
-            digests.append(xxhash.xxh64(_bytes(columns["values"].values)).hexdigest())
-        self._tables[name] = TableInfo(n_rows=n_rows, digests=tuple(digests))
+        remaining = iter(clusters)
+        first = next(remaining, None)
+        if first is None:
+            raise FormatError(f"{self._directory}/{name}: has no clusters to copy")
+        ntuple = self._new_ntuple(name, first, self._compression)
+        digests = []
 
+        def prepared(columns: dict[str, Column]) -> tuple[Pages, str]:
+            digest = xxhash.xxh64(_bytes(columns["values"].values)).hexdigest()
+            return ntuple.pages_of(columns), digest
 
-def _let_positions_be_large(directory: uproot.WritableDirectory) -> uproot.WritableDirectory:
-    """Let RNTuples be made in a directory beyond 2 GiB of a file.
-
-    Uproot asks for keys with positions of 4 bytes for them, wherever they are; left to itself, it
-    chooses what fits.
-    """
-    cascading = directory._cascading  # noqa: SLF001  (no public way)
-    add_object = cascading.add_object
-
-    def add(*arguments: Any, **options: Any) -> Any:
-        options.pop("big", None)
-        return add_object(*arguments, **options)
-
-    cascading.add_object = add
-    return directory
+        for pages, digest in in_order(prepared, chain([first], remaining)):
+            ntuple.add(pages)
+            digests.append(digest)
+        ntuple.close()
+        self._tables[name] = TableInfo(n_rows=ntuple.n_rows, digests=tuple(digests))
 
 
 def add_streamer_info(record: tuple[int, bytes] | None) -> bytes | None:
@@ -261,19 +209,3 @@ def _payload_columns(payloads: Payloads) -> dict[str, Column]:
 
 def _text(value: bytes) -> Column:
     return Column((np.array([0, len(value)]),), np.frombuffer(value, np.uint8), is_text=True)
-
-
-def _to_awkward(columns: dict[str, Column]) -> ak.Array:
-    """Return a record array that shares the columns' memory."""
-    contents = [_content(column) for column in columns.values()]
-    return ak.Array(ak.contents.RecordArray(contents, list(columns)))
-
-
-def _content(column: Column) -> ak.contents.Content:
-    char = {"__array__": "char"} if column.is_text else None
-    content: ak.contents.Content = ak.contents.NumpyArray(column.values, parameters=char)
-    string = {"__array__": "string"} if column.is_text else None
-    for offsets in reversed(column.offsets):
-        content = ak.contents.ListOffsetArray(ak.index.Index64(offsets), content, parameters=string)
-        string = None
-    return content

@@ -25,7 +25,7 @@ from typing import Final
 from onnxroot._file_locks import lock_file, shrink
 from onnxroot._root_free import MARK, FreeList
 from onnxroot._root_records import BIG, Directory, Header, Key, KeyList, now
-from onnxroot._root_window import HEAD_NBYTES, Place, Window, read_at, write_at
+from onnxroot._root_region import Place, Region, read_at, write_at
 from onnxroot.errors import FormatError
 
 __all__ = ["Patch", "RootEdit"]
@@ -96,7 +96,7 @@ class RootEdit:
         self._patches: list[Patch] = []  # of bytes that nothing points to
         self._switches: list[Patch] = []  # the writes that change the file, in order
         self._before_patches: list[Patch] = []
-        self._window_starts: set[int] = set()
+        self._region_starts: set[int] = set()
         self._begun = False
         parts = [os.fsencode(part) for part in directory.split("/")]
         self._place = Place.top(self._file, self._header)
@@ -139,57 +139,49 @@ class RootEdit:
 
     # --- what is new ---------------------------------------------------------------------------
 
-    def window_at_end(self, *, in_memory: bool) -> Window:
+    def region_at_end(self, *, in_memory: bool) -> Region:
         """Return a place for what is new: behind the end of the file.
 
         Args:
-            in_memory: See `Window`.
+            in_memory: See `Region`.
         """
-        start = max(self._free.end, HEAD_NBYTES)
-        return Window(self._file, start, 1 << 62, in_memory=in_memory)
+        return self._region(self._free.end, 1 << 62, in_memory=in_memory)
 
-    def window_inside(self, nbytes: int, *, in_memory: bool) -> Window | None:
+    def region_inside(self, nbytes: int, *, in_memory: bool) -> Region | None:
         """Return a place for what is new: the shortest free segment that has so many bytes.
 
         Args:
             nbytes: What it is expected to need.
-            in_memory: See `Window`.
+            in_memory: See `Region`.
 
         Returns:
             The place, or None if there is no such segment.
         """
-        # With small positions, or with large ones: uproot takes the border for neither.
-        small = self._place.record.seek_directory < BIG
-        bounded = [(max(a, HEAD_NBYTES), b) for a, b in self._free.segments]
-        fitting = [
-            (start, stop)
-            for start, stop in bounded
-            if stop - start >= nbytes and ((stop < BIG and small) or start >= BIG)
-        ]
+        fitting = [(a, b) for a, b in self._free.segments if b - a >= nbytes]
         if not fitting:
             return None
         start, stop = min(fitting, key=lambda s: s[1] - s[0])
         # Of a long segment the mark will do: nobody reads what is behind it.
         self._keep(start, stop - start if in_memory else 4)
-        return Window(self._file, start, stop, in_memory=in_memory)
+        return self._region(start, stop, in_memory=in_memory)
 
-    def insert(self, window: Window) -> None:
-        """Take over what was written into a window, in the place of what has its name.
+    def _region(self, start: int, limit: int, *, in_memory: bool) -> Region:
+        above = self._place.record.seek_directory
+        return Region(self._file, start, limit, seek_parent=above, in_memory=in_memory)
+
+    def insert(self, region: Region) -> None:
+        """Take over what was written into a region, in the place of what has its name.
 
         Raises:
             NoRoomError: It does not fit.
-            FormatError: It is not one object.
+            FormatError: It is not one directory.
         """
-        key, region = window.written()
-        self._window_starts.add(window.start)
-        self._free = self._free.take(window.start, region.end).release(region.segments)
-        here = self._place.record.seek_directory
-        found = Place.of(self._file, key)
+        key = region.written()
+        self._region_starts.add(region.start)
+        self._free = self._free.take(region.start, region.end)
         keys = self._place.keys.without_directory(self._name)
-        key = replace(key, seek_directory=here, cycle=keys.next_cycle(self._name))
+        key = replace(key, cycle=keys.next_cycle(self._name))
         self._patches.append((key.seek_key, key.to_bytes()))
-        record = replace(found.record, seek_parent=here)
-        self._patches.append((record.position, record.to_bytes()))
         self._place.keys = KeyList(keys.key, (*keys.keys, key))
 
     def remove(self) -> None:
@@ -320,9 +312,10 @@ class RootEdit:
             self._begun = True
             write_at(self._file, data, position)
             self._sync()
-        written = {at for at, _ in self._patches} | self._window_starts
+        written = {at for at, _ in self._patches} | self._region_starts
+        marked = frozenset(self._before.segments)
         for start, stop in self._after.segments:
-            if (start, stop) in self._before.segments and start not in written:
+            if (start, stop) in marked and start not in written:
                 continue  # it has its mark
             if stop - start < MARK:
                 continue  # no room for one

@@ -10,7 +10,7 @@ from typing import Final
 from onnxroot._root_free import FreeList
 from onnxroot._root_records import Directory, Header, Key, now, root_text
 
-__all__ = ["empty_file", "empty_parts", "object_list"]
+__all__ = ["directory_record", "empty_file", "object_list"]
 
 _BEGIN: Final = 100  # where ROOT begins its first record
 _VERSION: Final = 63_400  # of the ROOT that reads RNTuples first
@@ -22,18 +22,6 @@ def empty_file(name: str) -> bytes:
 
     Args:
         name: Its name, which ROOT keeps in it.
-    """
-    return b"".join(empty_parts(name))
-
-
-def empty_parts(name: str, *, seek_free: int = 0, room: int = 0) -> tuple[bytes, bytes]:
-    """Return a ROOT file that holds nothing, and at its end the list of free segments.
-
-    Args:
-        name: Its name, which ROOT keeps in it.
-        seek_free: Where the list will be, if not right behind the rest.
-        room: Bytes kept free in the list of streamer infos, and in that of the top directory's
-            keys, so that they need not move when something is added.
     """
     text = name.encode(errors="surrogateescape")[-255:]
     key = Key(
@@ -49,33 +37,20 @@ def empty_parts(name: str, *, seek_free: int = 0, room: int = 0) -> tuple[bytes,
         big=False,
     )
     names = root_text(text) + root_text(b"")
-    nbytes_name = key.length + len(names)
-    top = Directory(
-        position=_BEGIN + nbytes_name,
-        room=_DIRECTORY_NBYTES,
-        version=5,
-        created=key.datime,
-        modified=key.datime,
-        nbytes_keys=0,
-        nbytes_name=nbytes_name,
-        seek_directory=_BEGIN,
-        seek_parent=0,
-        seek_keys=0,
-        rest=_new_uuid(),
-    )
+    top = directory_record(key, 0, names=names)
     inner = replace(key, seek_directory=_BEGIN)
     info_key = replace(
         inner, class_name=b"TList", name=b"StreamerInfo", title=b"Doubly linked list"
     )
     seek_info = top.position + top.room
-    infos = info_key.before(object_list(b"", 0) + bytes(room), seek_info)
+    infos = info_key.before(object_list(b"", 0), seek_info)
     top = replace(top, seek_keys=seek_info + len(infos))
-    keys = inner.before(bytes(4 + room), top.seek_keys)
+    keys = inner.before(bytes(4), top.seek_keys)
     top = replace(top, nbytes_keys=len(keys))
-    record = key.before(names + top.to_bytes().ljust(_DIRECTORY_NBYTES, b"\0"), _BEGIN)
-    seek_free = seek_free or top.seek_keys + len(keys)
+    record = key.before(names + top.to_bytes().ljust(top.room, b"\0"), _BEGIN)
+    seek_free = top.seek_keys + len(keys)
     end, free = 0, b""
-    while end != seek_free + len(free):  # twice; three times where positions become large
+    while end != seek_free + len(free):  # twice
         end = seek_free + len(free)
         free = inner.before(FreeList((), end).to_bytes(), seek_free)
     header = Header(
@@ -85,14 +60,38 @@ def empty_parts(name: str, *, seek_free: int = 0, room: int = 0) -> tuple[bytes,
         seek_free=seek_free,
         nbytes_free=len(free),
         n_free=1,
-        nbytes_name=nbytes_name,
+        nbytes_name=top.nbytes_name,
         units=4,
         compression=0,
         seek_info=seek_info,
         nbytes_info=len(infos),
         uuid=_new_uuid(),
     )
-    return header.to_bytes().ljust(_BEGIN, b"\0") + record + infos + keys, free
+    return header.to_bytes().ljust(_BEGIN, b"\0") + record + infos + keys + free
+
+
+def directory_record(key: Key, seek_parent: int, *, names: bytes = b"") -> Directory:
+    """Return the record of a directory that holds nothing yet.
+
+    Args:
+        key: Its key.
+        seek_parent: Where the record of the directory above is.
+        names: What stands before it: of the top directory, its name and title once more.
+    """
+    nbytes_name = key.length + len(names)
+    return Directory(
+        position=key.seek_key + nbytes_name,
+        room=_DIRECTORY_NBYTES,
+        version=5,
+        created=key.datime,
+        modified=key.datime,
+        nbytes_keys=0,
+        nbytes_name=nbytes_name,
+        seek_directory=key.seek_key,
+        seek_parent=seek_parent,
+        seek_keys=0,
+        rest=_new_uuid(),
+    )
 
 
 def object_list(objects: bytes, n_objects: int) -> bytes:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from onnxroot._spec import EXTERNAL_SEGMENT, ROOT_MESSAGE
+from onnxroot._spec import EXTERNAL_SEGMENT, RELIED_ON, ROOT_MESSAGE
 from onnxroot._wire import FIXED32, FIXED64, LEN, VARINT, FieldRules
 from onnxroot.errors import FormatError
 
@@ -184,6 +184,9 @@ class Schema:
         """
         try:
             rows = {str(m): [tuple(row) for row in fields] for m, fields in value.items()}
+            for name, number in ((row[1], row[0]) for fields in rows.values() for row in fields):
+                if not isinstance(name, str) or type(number) is not int:
+                    raise TypeError(f"{str(name)[:50]!r} with the number {number!r} is no field")  # noqa: TRY301
             schema = cls._build({m: [(*row, None) for row in fields] for m, fields in rows.items()})
         except (AttributeError, TypeError, ValueError) as error:
             message = f"the manifest's schema can't be read: {error}"
@@ -196,9 +199,36 @@ class Schema:
                 raise FormatError(f"{where} has the unknown type {field.type!r}")
             if not 0 < field.number < 2**29:
                 raise FormatError(f"{where} has the field number {field.number}")
-        if ROOT_MESSAGE not in schema.messages:
-            raise FormatError(f"the manifest's schema has no {ROOT_MESSAGE}")
+        schema._check()  # noqa: SLF001
         return schema
+
+    def _check(self) -> None:
+        """Check that no name and no number means two things, and that there is a model.
+
+        Raises:
+            FormatError: It is otherwise.
+        """
+        for kind in self:
+            for what in ({f.number for f in kind.fields}, kind.by_name):
+                if len(what) < len(kind.fields):
+                    raise FormatError(f"the manifest's schema: {kind.name} has a field twice")
+        if ROOT_MESSAGE not in self.messages:
+            raise FormatError(f"the manifest's schema has no {ROOT_MESSAGE}")
+
+    def check_relied_on(self) -> None:
+        """Check that what readers look up by name is there, and is what they take it for.
+
+        Raises:
+            FormatError: It is otherwise.
+        """
+        for name, expected in RELIED_ON.items():
+            known = self.messages[name].by_name if name in self.messages else {}
+            for field, (kind_name, label) in expected.items():
+                found = known.get(field)
+                if found is None or (found.type, found.label) != (kind_name, label):
+                    raise FormatError(
+                        f"the manifest's schema: expected {name}.{field} to be {label} {kind_name}"
+                    )
 
     @classmethod
     def _build(cls, rows: dict[str, list[tuple[Any, ...]]]) -> Schema:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Sha256", "sha256_of"]
+__all__ = ["Sha256", "Sha256Sums", "sha256_of"]
 
 _BACKLOG = 2  # windows that may wait; bounds the memory they hold
 _BLOCK = 1 << 24
@@ -51,9 +52,46 @@ class Sha256:
         return self._digest.hexdigest()
 
 
+class Sha256Sums:
+    """The SHA-256 of some arrays, computed in the background; a context manager."""
+
+    def __init__(self, arrays: Sequence[npt.NDArray[np.uint8]]) -> None:
+        """Start the thread.
+
+        Args:
+            arrays: What is to be hashed, one after the other.
+        """
+        self._stopped = False
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="sha256")
+        self._sums = [self._pool.submit(self._sum, array) for array in arrays]
+
+    def __enter__(self) -> Sha256Sums:
+        """Return the sums."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop the thread."""
+        self._stopped = True
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def __getitem__(self, number: int) -> str:
+        """Wait for the SHA-256 of that array; return it in hexadecimal."""
+        return self._sums[number].result()
+
+    def _sum(self, data: npt.NDArray[np.uint8]) -> str:
+        digest = hashlib.sha256()
+        for start in range(0, len(data), _BLOCK):
+            if self._stopped:
+                break
+            digest.update(memoryview(data[start : start + _BLOCK]))
+        return digest.hexdigest()
+
+
 def sha256_of(data: npt.NDArray[np.uint8]) -> str:
-    """Return the SHA-256 of an array in hexadecimal, letting other threads run."""
-    digest = hashlib.sha256()
-    for start in range(0, len(data), _BLOCK):
-        digest.update(memoryview(data[start : start + _BLOCK]))
-    return digest.hexdigest()
+    """Return the SHA-256 of an array in hexadecimal."""
+    return hashlib.sha256(memoryview(data)).hexdigest()

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import click
-
 from onnxroot._columns import bar, columns, is_terminal, print_line, print_lines, terminal_width
+from onnxroot._output import say
 from onnxroot._readable import number_text, readable, shape_text
 
 __all__ = [
@@ -56,7 +55,7 @@ def print_model(found: dict[str, Any]) -> None:
     _operators(found)
     if not found["tensors"]:
         return
-    click.echo()
+    say()
     n_tensors = len(found["tensors"])
     print_line("parameters", f"{found['parameters']:,} in {n_tensors:,} tensors")
     with_statistics = "statistics" in found["tensors"][0]
@@ -104,7 +103,7 @@ def _operators(found: dict[str, Any]) -> None:
     most = max(operators.values())
     for name, n in operators.items():
         line = f"{indent}{name:<{width}} {n:>7,} "
-        click.echo(line + click.style(bar(n / most, room), fg="cyan"))
+        say(line, (bar(n / most, room), "cyan"))
 
 
 def _tensor_cells(tensor: dict[str, Any], with_statistics: bool) -> list[str]:
@@ -166,7 +165,7 @@ def print_tensor(tensor: dict[str, Any]) -> None:
             share = 100 * found[key] / max(1, found["n_elements"])
             print_line(label, f"{found[key]:,} ({share:.3g}%)")
     if tensor["histogram"]:
-        click.echo()
+        say()
         _histogram(tensor["histogram"])
 
 
@@ -179,4 +178,4 @@ def _histogram(found: dict[str, Any]) -> None:
     room = max(10, min(terminal_width(), 120) - 2 * left - digits - 8)
     for i, n in enumerate(counts):
         line = f"{edges[i]:>{left}} .. {edges[i + 1]:>{left}} {n:>{digits},} "
-        click.echo((line + click.style(bar(n / max(1, *counts), room), fg="cyan")).rstrip())
+        say(line, (bar(n / max(1, *counts), room), "cyan")) if n else say(line.rstrip())

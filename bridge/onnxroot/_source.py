@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,20 @@ import numpy as np
 import numpy.typing as npt
 
 from onnxroot._batches import Batch
-from onnxroot._external import map_file
+from onnxroot._locations import map_file
+from onnxroot._sha256 import sha256_of
 from onnxroot.adapter import Options, find_adapter
 from onnxroot.errors import FormatError, UnsupportedModelError
 
-__all__ = ["Source", "check_source", "name_of", "source_of"]
+__all__ = [
+    "Source",
+    "check_source",
+    "is_onnx_by_name",
+    "name_of",
+    "origin_of",
+    "source_of",
+    "usable_name",
+]
 
 U8 = npt.NDArray[np.uint8]
 
@@ -63,7 +73,7 @@ def source_of(
     folder = None if external_data_dir is None else Path(external_data_dir)
     if isinstance(model, (str, os.PathLike)):
         path = Path(model)
-        foreign = None if _is_onnx_by_name(path) else _convert(path, path.name, options)
+        foreign = None if is_onnx_by_name(path) else _convert(path, path.name, options)
         if foreign:
             return foreign
         data = map_file(path)
@@ -95,13 +105,14 @@ def check_source(path: Path) -> None:
         OSError: There is no such file.
     """
     path.stat()
-    if not _is_onnx_by_name(path) and find_adapter(path) is None:
+    if not is_onnx_by_name(path) and find_adapter(path) is None:
         raise UnsupportedModelError(
             f"{path}: expected an .onnx file or a ROOT file, and no installed adapter knows it"
         )
 
 
-def _is_onnx_by_name(path: Path) -> bool:
+def is_onnx_by_name(path: Path) -> bool:
+    """Return whether a file is taken for an ONNX file."""
     return path.suffix.lower() == ".onnx"
 
 
@@ -118,13 +129,50 @@ def _convert(model: Any, name: str, options: Options | None) -> Source | None:
             raise
         raise UnsupportedModelError(f"{name or what}: {error}") from error
     data = np.frombuffer(conversion.model.SerializeToString(), np.uint8)
-    return Source(data, None, name, conversion.provenance, conversion.batches)
+    origin = origin_of(model, options or Options()) if isinstance(model, Path) else {}
+    return Source(data, None, name, {**conversion.provenance, **origin}, conversion.batches)
+
+
+def origin_of(path: Path, options: Options) -> dict[str, str]:
+    """Return what tells whether a model of another framework was converted from just this.
+
+    Args:
+        path: Its file or folder.
+        options: What the user says about it.
+
+    Returns:
+        For the provenance: ``source_sha256``, of the file, or of names and digests of all files in
+        the folder; and ``options``, those that are not as they are by default, as JSON.
+
+    Raises:
+        OSError: A file can't be read.
+    """
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*") if file.is_file())
+        listed = [f"{sha256_of(map_file(f))}  {f.relative_to(path).as_posix()}" for f in files]
+        digest = sha256_of(np.frombuffer("\n".join(listed).encode(), np.uint8))
+    else:
+        digest = sha256_of(map_file(path))
+    plain = Options()
+    said = {
+        item.name: value
+        for item in fields(Options)
+        if (value := getattr(options, item.name)) != getattr(plain, item.name)
+    }
+    return {
+        "source_sha256": digest,
+        "options": json.dumps(said, default=str, sort_keys=True) if said else "",
+    }
 
 
 def name_of(source: Source) -> str:
     """Return a directory name for a model that was given none."""
-    stem = Path(source.name).stem
-    usable = "".join(c if c.isalnum() or c in "_-+." else "_" for c in stem).strip(".")
+    return usable_name(Path(source.name).stem)
+
+
+def usable_name(text: str) -> str:
+    """Return a text as the name of a directory in a ROOT file."""
+    usable = "".join(c if c.isalnum() or c in "_-+." else "_" for c in text).strip(".")
     return usable or _DEFAULT_NAME
 
 

@@ -15,6 +15,7 @@ __all__ = [
     "NO_ROW",
     "PAYLOAD",
     "PAYLOAD_FIELDS",
+    "RELIED_ON",
     "ROOT_MESSAGE",
     "SAMPLES",
     "SPILL_NBYTES",
@@ -79,3 +80,80 @@ SAMPLES = "samples/Sample"
 
 EXTERNAL_SEGMENT = "ExternalSegment"
 """Table with the layout of the external files; a message type of our own. FORMAT §6"""
+
+RELIED_ON = {
+    "ModelProto": {
+        "graph": ("GraphProto", "optional"),
+        "opset_import": ("OperatorSetIdProto", "repeated"),
+        "metadata_props": ("StringStringEntryProto", "repeated"),
+        "producer_name": ("string", "optional"),
+        "producer_version": ("string", "optional"),
+        "ir_version": ("int64", "optional"),
+    },
+    "GraphProto": {
+        "node": ("NodeProto", "repeated"),
+        "initializer": ("TensorProto", "repeated"),
+        "input": ("ValueInfoProto", "repeated"),
+        "output": ("ValueInfoProto", "repeated"),
+    },
+    "NodeProto": {
+        "name": ("string", "optional"),
+        "op_type": ("string", "optional"),
+        "domain": ("string", "optional"),
+        "overload": ("string", "optional"),
+        "input": ("string", "repeated"),
+        "output": ("string", "repeated"),
+    },
+    "OperatorSetIdProto": {
+        "domain": ("string", "optional"),
+        "version": ("int64", "optional"),
+    },
+    "StringStringEntryProto": {
+        "key": ("string", "optional"),
+        "value": ("string", "optional"),
+    },
+    "TensorProto": {
+        "dims": ("int64", "repeated"),
+        "data_type": ("int32", "optional"),
+        "name": ("string", "optional"),
+        "raw_data": ("bytes", "optional"),
+        "string_data": ("bytes", "repeated"),
+        "external_data": ("StringStringEntryProto", "repeated"),
+        "data_location": ("enum", "optional"),
+        "float_data": ("float", "packed"),
+        "int32_data": ("int32", "packed"),
+        "int64_data": ("int64", "packed"),
+        "double_data": ("double", "packed"),
+        "uint64_data": ("uint64", "packed"),
+    },
+    "ValueInfoProto": {
+        "name": ("string", "optional"),
+        "type": ("TypeProto", "optional"),
+    },
+    "TypeProto": {
+        "tensor_type": ("TypeProto_Tensor", "optional"),
+        "sparse_tensor_type": ("TypeProto_SparseTensor", "optional"),
+    },
+    "TypeProto_Tensor": {
+        "elem_type": ("int32", "optional"),
+        "shape": ("TensorShapeProto", "optional"),
+    },
+    "TypeProto_SparseTensor": {
+        "elem_type": ("int32", "optional"),
+        "shape": ("TensorShapeProto", "optional"),
+    },
+    "TensorShapeProto": {
+        "dim": ("TensorShapeProto_Dimension", "repeated"),
+    },
+    "TensorShapeProto_Dimension": {
+        "dim_value": ("int64", "optional"),
+        "dim_param": ("string", "optional"),
+    },
+    "ExternalSegment": {
+        "location": ("string", "optional"),
+        "offset": ("uint64", "optional"),
+        "nbytes": ("uint64", "optional"),
+        "values": ("bytes", "optional"),
+    },
+}
+"""Fields that readers look up by name, with type and label: a schema without them is none."""

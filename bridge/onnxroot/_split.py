@@ -16,11 +16,13 @@ import numpy.typing as npt
 
 from onnxroot._assemble import Part, Parts, inverted, offsets_of
 from onnxroot._layout import wire_values
-from onnxroot._ragged import distinct, gather, group_starts
+from onnxroot._limits import DEFAULT_LIMITS, too_deep
+from onnxroot._ragged import distinct, exclusive_sum, gather, group_starts
 from onnxroot._schema import Field, MessageType, Schema
 from onnxroot._spans import Buffers, Span, check_whole, find_spans, from_wire, read_pieces
 from onnxroot._spec import PAYLOAD_FIELDS, ROOT_MESSAGE, SPILL_NBYTES, TENSOR
-from onnxroot._wire import LEN, MAX_DEPTH, VARINT, Tokens, scan
+from onnxroot._varints import read_varint_stream, varint_widths
+from onnxroot._wire import LEN, VARINT, Tokens, scan, untagged
 from onnxroot.errors import FormatError
 from onnxroot.tables import Tables
 
@@ -82,12 +84,13 @@ class _Batch:
     parent_field: npt.NDArray[np.uint16]
 
 
-def split(data: U8, schema: Schema) -> Split:
+def split(data: U8, schema: Schema, depth: int = DEFAULT_LIMITS.depth) -> Split:
     """Turn the bytes of an ONNX file into tables.
 
     Args:
         data: uint8, shape (n_bytes,); the file. Payloads stay views of it.
         schema: The message types; fields that it doesn't know are left to the deviation.
+        depth: How deep messages may nest.
 
     Returns:
         The tables, the payloads, and the trace that the deviation is found from.
@@ -95,14 +98,14 @@ def split(data: U8, schema: Schema) -> Split:
     Raises:
         FormatError: The bytes are no ModelProto; the message begins with the byte offset.
     """
-    reader = _Reader(data, schema, trace=False)
+    reader = _Reader(data, schema, depth, trace=False)
     reader.read()
     if reader.canonical:
         tables, reader.buffers.spans = reader.parts.assemble(
             reader.parts.file_order(), in_file_order=True
         )
         return Split(tables, reader.buffers, None)
-    reader = _Reader(data, schema, trace=True)
+    reader = _Reader(data, schema, depth, trace=True)
     reader.read()
     order = reader.parts.canonical_order()
     tables, reader.buffers.spans = reader.parts.assemble(order)
@@ -112,12 +115,13 @@ def split(data: U8, schema: Schema) -> Split:
 class _Reader:
     """Reads one file; the state of `split`."""
 
-    def __init__(self, data: U8, schema: Schema, *, trace: bool) -> None:
+    def __init__(self, data: U8, schema: Schema, depth: int, *, trace: bool) -> None:
         self.data = data
+        self.depth = depth
         self.schema = schema
         self.buffers = Buffers(data)
         self.canonical = True
-        self.parts = Parts(data, schema)
+        self.parts = Parts(data, schema, depth)
         self.trace: list[Trace] | None = [] if trace else None
 
     # --- reading -------------------------------------------------------------------------------
@@ -135,9 +139,9 @@ class _Reader:
         generation = {ROOT_MESSAGE: [root]}
         depth = 0
         while generation:
-            if depth > MAX_DEPTH:
+            if depth > self.depth:
                 first = min(int(b.start.min()) for batches in generation.values() for b in batches)
-                raise FormatError(f"messages nest deeper than {MAX_DEPTH}", offset=first)
+                raise FormatError(too_deep(self.depth), offset=first)
             children: dict[str, list[_Batch]] = defaultdict(list)
             for name, batches in generation.items():
                 self._read_batch(self.schema[name], _merge(batches), children)
@@ -147,7 +151,9 @@ class _Reader:
     def _read_batch(
         self, kind: MessageType, batch: _Batch, children: dict[str, list[_Batch]]
     ) -> None:
-        tokens, canonical = scan(self.data, batch.start, batch.stop, kind.rules)
+        tokens, canonical = scan(
+            self.data, batch.start, batch.stop, kind.rules, joined=self.trace is None
+        )
         n = len(batch.parent)
         self.canonical &= canonical and len(batch.row) == n
         rows = batch.row[tokens.message]
@@ -240,6 +246,35 @@ class _Reader:
         length = np.full(len(tokens.value), item.dtype.itemsize)
         return gather(self.data, tokens.value_start, length).copy().view(item.dtype)
 
+    def _all_numbers(self, item: Field, tokens: Tokens) -> npt.NDArray[Any]:
+        """Return the values of records that hold a number each, or a run of them."""
+        runs = np.flatnonzero(tokens.n_records > 1)
+        if not len(runs):
+            return self._numbers(item, tokens)
+        values = np.empty(int(tokens.n_records.sum()), item.dtype)
+        target = exclusive_sum(tokens.n_records.astype(np.int64))
+        single = np.flatnonzero(tokens.n_records == 1)
+        values[target[single]] = self._numbers(item, tokens.select(single))
+        for i in runs.tolist():
+            at = int(target[i])
+            for stream in untagged(
+                self.data, int(tokens.tag_start[i]), int(tokens.value_end[i]), item.wire_type
+            ):
+                some = self._stream(item, stream)
+                values[at : at + len(some)] = some
+                at += len(some)
+        return values
+
+    def _stream(self, item: Field, stream: U8) -> npt.NDArray[Any]:
+        """Return the values that stand end to end in some bytes."""
+        if item.wire_type != VARINT:
+            return stream.view(item.dtype)
+        wire, widths = read_varint_stream(stream)
+        values = from_wire(item, wire)
+        self.canonical &= not np.any(wire_values(item, values) != wire)
+        self.canonical &= not np.any(varint_widths(wire) != widths)
+        return values
+
     def _read_text(
         self, kind: MessageType, item: Field, part: Part, tokens: Tokens, rows: I64, base: int
     ) -> list[Span]:
@@ -277,8 +312,9 @@ class _Reader:
             return
         packed = tokens.wire_type == LEN
         if not packed.any():
-            values = self._numbers(item, tokens)
-            part.found[item.name] = np.bincount(rows, minlength=n), values
+            counts = np.zeros(n, np.int64)
+            np.add.at(counts, rows, tokens.n_records)
+            part.found[item.name] = counts, self._all_numbers(item, tokens)
             return
         length = tokens.value_end - tokens.value_start
         self.canonical &= bool(np.all(length > 0))

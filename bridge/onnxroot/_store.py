@@ -11,11 +11,12 @@ from pathlib import Path
 
 from onnxroot._address import Address
 from onnxroot._file_locks import lock_file
+from onnxroot._limits import DEFAULT_LIMITS, Limits
 from onnxroot._rntuple_read import RootFile
 from onnxroot._rntuple_write import ModelWriter, add_streamer_info
 from onnxroot._root_edit import RootEdit
 from onnxroot._root_empty import empty_file
-from onnxroot._root_window import NoRoomError, Window
+from onnxroot._root_region import NoRoomError, Region
 from onnxroot._spec import MANIFEST, SAMPLES, TENSORS
 from onnxroot._stored import StoredModel
 from onnxroot._transaction import Transaction
@@ -60,18 +61,25 @@ class Content:
     compression: str
     nbytes: int
 
-    def fill(self, window: Window, directory: str) -> Window:
-        """Write the model into a window, and return that.
+    def fill(self, region: Region, directory: str) -> Region:
+        """Write the model into a region, and return that.
 
         Raises:
             NoRoomError: It does not fit.
         """
-        with ModelWriter(window, directory, compression=self.compression) as writer:
-            self.write(writer)
-        return window
+        self.write(ModelWriter(region, directory, compression=self.compression))
+        region.complete()
+        return region
 
 
-def put(address: Address, content: Content, *, replace: bool, timeout: float) -> None:
+def put(
+    address: Address,
+    content: Content,
+    *,
+    replace: bool,
+    timeout: float,
+    limits: Limits = DEFAULT_LIMITS,
+) -> None:
     """Put a model into a ROOT file.
 
     Args:
@@ -79,6 +87,7 @@ def put(address: Address, content: Content, *, replace: bool, timeout: float) ->
         content: The model.
         replace: Replace a model that is there.
         timeout: Seconds to wait for another writer of the same file.
+        limits: How much the new model may ask for when it is read back.
 
     Raises:
         ModelExistsError: There is something at the address.
@@ -93,22 +102,22 @@ def put(address: Address, content: Content, *, replace: bool, timeout: float) ->
             with RootEdit(address.path, address.directory, timeout=timeout) as edit:
                 if check_destination(address, replace=replace) is not Destination.ADD:
                     edit.release(_left_behind(edit, address))
-                _put_into(edit, content)
+                _put_into(edit, content, limits)
             return
         if destination is Destination.WHOLE_FILE:
             with lock_file(address.path, timeout):
                 if check_destination(address, replace=replace) is destination:
-                    _put_alone(address, content, over=True)
+                    _put_alone(address, content, limits, over=True)
                     return
         else:
             try:
-                _put_alone(address, content, over=False)
+                _put_alone(address, content, limits, over=False)
             except ModelExistsError:
                 continue  # somebody else made it meanwhile: add to that
             return
 
 
-def _put_alone(address: Address, content: Content, *, over: bool) -> None:
+def _put_alone(address: Address, content: Content, limits: Limits, *, over: bool) -> None:
     """Write a file that holds the model alone."""
     place = Path(address.path)
     with Transaction() as transaction:
@@ -116,35 +125,35 @@ def _put_alone(address: Address, content: Content, *, over: bool) -> None:
         path.write_bytes(empty_file(place.name))
         # Nobody sees that file yet: the transaction waits for the disk.
         with RootEdit(str(path), address.directory, timeout=0, durable=False) as edit:
-            _put_into(edit, content)
+            _put_into(edit, content, limits)
 
 
-def _put_into(edit: RootEdit, content: Content) -> None:
+def _put_into(edit: RootEdit, content: Content, limits: Limits) -> None:
     """Put a model into a file that exists."""
     small = content.nbytes < _SMALL_NBYTES
     edit.insert(_fill_small(edit, content) if small else _fill_large(edit, content))
     infos = add_streamer_info(edit.streamer_infos())
     if infos is not None:
         edit.replace_streamer_infos(infos)
-    with RootFile(edit.path, patches=edit.stage()) as file:
+    with RootFile(edit.path, patches=edit.stage(), limits=limits) as file:
         content.prove(file)
     edit.commit()
 
 
-def _fill_small(edit: RootEdit, content: Content) -> Window:
+def _fill_small(edit: RootEdit, content: Content) -> Region:
     """Put a model together in memory; if it would fit into the file, once more for that place."""
-    window = content.fill(edit.window_at_end(in_memory=True), edit.inner)
-    inside = edit.window_inside(window.nbytes, in_memory=True)
-    return content.fill(inside, edit.inner) if inside else window
+    region = content.fill(edit.region_at_end(in_memory=True), edit.inner)
+    inside = edit.region_inside(region.nbytes, in_memory=True)
+    return content.fill(inside, edit.inner) if inside else region
 
 
-def _fill_large(edit: RootEdit, content: Content) -> Window:
+def _fill_large(edit: RootEdit, content: Content) -> Region:
     """Write a model where it should fit, or behind the end of the file."""
-    inside = edit.window_inside(content.nbytes + _KEPT_NBYTES, in_memory=False)
+    inside = edit.region_inside(content.nbytes + _KEPT_NBYTES, in_memory=False)
     if inside:
         with suppress(NoRoomError):
             return content.fill(inside, edit.inner)
-    return content.fill(edit.window_at_end(in_memory=False), edit.inner)
+    return content.fill(edit.region_at_end(in_memory=False), edit.inner)
 
 
 def remove(address: Address, *, timeout: float) -> None:
@@ -218,7 +227,7 @@ def copy(
         compression=compression,
         nbytes=2 * nbytes,
     )
-    put(address, content, replace=replace, timeout=timeout)
+    put(address, content, replace=replace, timeout=timeout, limits=source.file.limits)
 
 
 def _resolved(address: Address) -> Address:

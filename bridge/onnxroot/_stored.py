@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 from functools import cached_property
 from typing import Any, BinaryIO
@@ -9,6 +10,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from onnxroot._address import Address
 from onnxroot._batches import Batch, batches_from
 from onnxroot._chunks import values_per_cluster
 from onnxroot._dtypes import STORAGES
@@ -49,6 +51,7 @@ class StoredModel:
         directory: The model's directory in it.
         manifest: Its manifest.
         n_copies: How often the tables that were read are there; see `TableReader`.
+        reads_all: Whether payloads are being read to their end, so that reading ahead is no waste.
     """
 
     def __init__(self, file: RootFile, directory: str) -> None:
@@ -62,7 +65,10 @@ class StoredModel:
         self.file = file
         self.directory = directory
         self.manifest: Manifest = parse_manifest(file.manifest(directory), self.where)
+        sizes = (self.manifest.nbytes, *(f.nbytes for f in self.manifest.external_files))
+        file.limits.check_payload(self.where, file.nbytes, sum(sizes))
         self.n_copies = 1
+        self.reads_all = False
         self._tables: dict[str, Table] = {}
         self._deviation = b""
         self._readers: dict[int, ValueReader] = {}
@@ -71,7 +77,9 @@ class StoredModel:
     @property
     def where(self) -> str:
         """The model's address."""
-        return f"{self.file.path}:{self.directory}"
+        return (
+            str(Address(self.file.path, self.directory)) if self.directory else f"{self.file.path}:"
+        )
 
     @property
     def path(self) -> str:
@@ -144,6 +152,12 @@ class StoredModel:
         if PAYLOAD not in self.manifest.tables:
             return Payloads.empty()
         payloads = payload_table(self.reader(PAYLOAD))
+        where, file = f"{self.where}/{PAYLOAD}", self.file
+        for numbers in (payloads.nbytes, payloads.n_values):  # their sums fit into 64 bits
+            file.limits.check_payload(where, file.nbytes, int(numbers.sum(dtype=np.float64)))
+        tensors = self.manifest.tables.get(TENSOR)
+        if np.any((payloads.tensor < -1) | (payloads.tensor >= (tensors.n_rows if tensors else 0))):
+            raise FormatError(f"{where}: a payload belongs to a tensor that does not exist")
         if np.any(payloads.field >= len(self.manifest.schema.fields)):
             raise FormatError(f"{self.where}/{PAYLOAD}: a field code is unknown")
         for code in distinct(payloads.field).tolist():
@@ -184,6 +198,7 @@ class StoredModel:
             tables=found,
             payloads=self.payloads.select(np.arange(self._n_inside)),
             deviation=self._deviation,
+            depth=self.file.limits.depth,
         )
 
     def document(self) -> Document:
@@ -223,6 +238,8 @@ class StoredModel:
         where = f"{self.where}/{EXTERNAL_SEGMENT}"
         if len(rows) != n_rows or np.any(rows != np.arange(n_rows)):
             raise FormatError(f"{where}: has other rows than payloads; {self.file.fault}")
+        if table and "location" not in table.columns:
+            raise FormatError(f"{where}: column location is missing; {self.file.fault}")
         locations = table.columns["location"].to_list() if table else []
         documents: dict[str, Document] = {}
         for file in self.manifest.external_files:
@@ -251,7 +268,19 @@ class StoredModel:
         """The tensors whose elements are in external files, by row."""
         if not self.manifest.external_files:
             return {}
-        return {tensor.row: tensor for tensor in external_tensors(self.tables())}
+        names = (TENSOR, "StringStringEntryProto")  # no more: others may be damaged
+        read = {name: table for name in names if (table := self.table(name))}
+        tables = Tables(schema=self.manifest.schema, tables=read, payloads=Payloads.empty())
+        found = {tensor.row: tensor for tensor in external_tensors(tables)}
+        for tensor in found.values():
+            document = self.files.get(tensor.location)
+            stop = tensor.offset + (tensor.length or 0)
+            if document is None or stop > document.nbytes:
+                raise FormatError(
+                    f"{self.where}: tensor {tensor.name!r} is in {tensor.location!r} up to byte "
+                    f"{stop}, where no file of the model has any; {self.file.fault}"
+                )
+        return found
 
     @cached_property
     def tensor_codes(self) -> list[int]:
@@ -284,7 +313,7 @@ class StoredModel:
                 f"{where}: {document.nbytes} bytes, the manifest says {nbytes}; {self.file.fault}"
             )
         with Sha256() as digest:
-            for window in document.windows():
+            for window in self.windows(document):
                 digest.update(window)
                 if out is not None:
                     out.write(memoryview(window))
@@ -293,6 +322,14 @@ class StoredModel:
             raise IntegrityError(
                 f"{where}: the SHA-256 is {found}, the manifest says {sha256}; {self.file.fault}"
             )
+
+    def windows(self, document: Document) -> Iterator[U8]:
+        """Yield a whole file in order, as `Document.windows` does, while what follows is read."""
+        self.reads_all = True
+        try:
+            yield from document.windows()
+        finally:
+            self.reads_all = False
 
     def check_files(self) -> None:
         """Rebuild the ONNX file and its external files, and check them.
@@ -381,7 +418,7 @@ class StoredModel:
                 self.file, self.directory, self.manifest, STORAGES[storage]
             )
         per_cluster = values_per_cluster(STORAGES[storage])
-        return self._readers[storage].read(start, stop, per_cluster)
+        return self._readers[storage].read(start, stop, per_cluster, to_the_end=self.reads_all)
 
 
 class _From:

@@ -1,4 +1,4 @@
-"""The streamer info of ``ROOT::RNTuple``, which JSROOT needs and uproot does not write.
+"""Objects of ROOT as bytes: the streamer info of ``ROOT::RNTuple``, which JSROOT needs, and texts.
 
 Source: ROOT's own description of how objects are streamed, "Streamer Information" in the ROOT file
 format; the members are those of ``ROOT/RNTuple.hxx``, class version 2.
@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from typing import Final
 
 from onnxroot._root_empty import object_list
+from onnxroot._root_records import root_text
 from onnxroot.errors import FormatError
 
-__all__ = ["add_to_list"]
+__all__ = ["add_to_list", "string_object"]
 
 _CLASS_NAME: Final = "ROOT::RNTuple"
 _CLASS_VERSION: Final = 2
@@ -39,6 +40,7 @@ _HAS_BYTE_COUNT: Final = 0x40000000
 _NEW_CLASS: Final = 0xFFFFFFFF
 
 
+_NOT_DELETED: Final = 0x02000000  # a bit of TObject: it is alive
 _HAS_PROCESS_ID: Final = 0x10  # a bit of TObject, after which two more bytes follow
 
 
@@ -73,6 +75,11 @@ def add_to_list(infos: bytes, others: Mapping[str, bytes]) -> bytes | None:
     start, rest = infos[4:count], infos[count + 4 : stop]
     content = start + struct.pack(">i", n_infos + len(new)) + rest + b"".join(new)
     return struct.pack(">I", len(content) | _HAS_BYTE_COUNT) + content
+
+
+def string_object(text: bytes) -> bytes:
+    """Return a ``TObjString``."""
+    return _versioned(1, struct.pack(">HII", 1, 0, _NOT_DELETED) + root_text(text))
 
 
 def _streamer_info() -> bytes:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from onnxroot._dtypes import STORAGES, Storage
 from onnxroot._manifest import Manifest
+from onnxroot._overlap import Ahead
 from onnxroot._rntuple_read import RootFile, TableReader
 from onnxroot._schema import MessageType
 from onnxroot._spec import (
@@ -22,7 +23,7 @@ from onnxroot._spec import (
     ROOT_MESSAGE,
     TENSORS,
 )
-from onnxroot.errors import FormatError
+from onnxroot.errors import FormatError, IntegrityError
 from onnxroot.tables import Column, Payloads, Table
 
 _PAYLOAD_TYPES: Final[dict[str, np.dtype[Any]]] = {  # FORMAT §5.2
@@ -33,6 +34,8 @@ _PAYLOAD_TYPES: Final[dict[str, np.dtype[Any]]] = {  # FORMAT §5.2
     "nbytes": np.dtype("<u8"),
     "tensor": np.dtype("<i8"),
 }
+
+_AT_ONCE: Final = 4  # clusters of a remote file that are fetched at the same time
 
 __all__ = ["ValueReader", "message_table", "payload_table", "tables_in"]
 
@@ -134,11 +137,22 @@ class ValueReader:
         self._file = file
         self.reader = file.table(directory, name, manifest.tables[name])
         self.storage = storage
+        self._ahead = Ahead(self._checked, file.pool)
         self._cluster = -1
+        self._fetched = 0  # clusters before this one have been asked for, from `_cluster` on
+        self._bad: dict[int, FormatError | IntegrityError] = {}
         self._values: npt.NDArray[Any] = np.empty(0, storage.dtype)
 
-    def read(self, start: int, stop: int, per_cluster: int) -> npt.NDArray[Any]:
+    def read(
+        self, start: int, stop: int, per_cluster: int, *, to_the_end: bool = False
+    ) -> npt.NDArray[Any]:
         """Return values `start` to `stop` of the storage; a view where one cluster has them all.
+
+        Args:
+            start: The first.
+            stop: The end.
+            per_cluster: How many values a cluster has.
+            to_the_end: All that follow will be read too.
 
         Raises:
             FormatError: They can't be read.
@@ -148,18 +162,40 @@ class ValueReader:
         if start == stop:
             return np.empty(0, self.storage.dtype)
         parts = []
-        for cluster in range(start // per_cluster, -(-stop // per_cluster)):
+        last = -(-stop // per_cluster)
+        if last > self.reader.n_clusters:
+            raise FormatError(f"{self.reader.where}: ends before value {stop}")
+        for cluster in range(start // per_cluster, last):
+            if cluster in self._bad:
+                raise self._bad[cluster]
             if cluster != self._cluster:
-                values = self.reader.values(cluster)
-                if values.dtype != self.storage.dtype:
-                    raise FormatError(f"{self.reader.where}: holds {values.dtype}")
-                self._values, self._cluster = values, cluster
+                end = self.reader.n_clusters if to_the_end else last
+                self._prefetch(cluster, min(cluster + _AT_ONCE, end))
+                try:
+                    self._values = self._ahead.get(cluster, end)
+                except (FormatError, IntegrityError) as error:
+                    self._bad[cluster] = error  # others ask for it, too
+                    raise
+                self._cluster = cluster
             base = cluster * per_cluster
             parts.append(self._values[max(start - base, 0) : stop - base])
         out = parts[0] if len(parts) == 1 else np.concatenate(parts)
         if len(out) != stop - start:
             raise FormatError(f"{self.reader.where}: ends before value {stop}")
         return out
+
+    def _prefetch(self, start: int, stop: int) -> None:
+        """Fetch clusters, but none twice: those behind the last one are under way, or read."""
+        if start > self._cluster:
+            start = max(start, self._fetched)
+        self._fetched = max(start, stop)
+        self.reader.prefetch(range(start, stop))
+
+    def _checked(self, cluster: int) -> npt.NDArray[Any]:
+        values = self.reader.values(cluster)
+        if values.dtype != self.storage.dtype:
+            raise FormatError(f"{self.reader.where}: holds {values.dtype}")
+        return values
 
 
 def tables_in(manifest: Manifest) -> list[str]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,7 @@ __all__ = ["Tensor", "Tensors"]
 
 
 class Tensor:
-    """One tensor of a model; its elements are read by `numpy`.
+    """One tensor of a model; its elements are read by `numpy`, or in part by an index.
 
     Attributes:
         name: Its name.
@@ -101,8 +102,14 @@ class Tensor:
                 f"{self._named}: no such data type; the model is malformed, or newer than this "
                 "version of onnxroot"
             )
-        try:
+        with self._wellformed():
             return self._read(element)
+
+    @contextmanager
+    def _wellformed(self) -> Iterator[None]:
+        """Say of what can't be read that the model is malformed."""
+        try:
+            yield
         except OnnxRootError:
             raise
         except ValueError as error:
@@ -130,6 +137,39 @@ class Tensor:
         """
         return plot_tensor(self, axes, bins)
 
+    def __getitem__(self, rows: slice | int) -> npt.NDArray[Any]:
+        """Read a part of the first axis: only the clusters that it lies in.
+
+        Elements that can't be found without those before them are an exception: strings, and types
+        that ONNX packs into other numbers.
+
+        Args:
+            rows: A slice, or a number, which takes the axis away.
+
+        Returns:
+            What the same index makes of the array that `numpy` returns.
+
+        Raises:
+            IndexError: There is no such row, or no axis.
+            UnsupportedModelError: See `numpy`.
+            IntegrityError: See `numpy`.
+        """
+        if not self.shape:
+            raise IndexError(f"{self._named} is a scalar and has no first axis")
+        if not isinstance(rows, slice):
+            number = range(self.shape[0])[rows]
+            (row,) = self[number : number + 1]
+            return np.asarray(row)
+        wanted = range(self.shape[0])[rows]
+        if not wanted:
+            return self.numpy()[:0] if self.size == 0 else self[:1][:0]
+        first, last = min(wanted[0], wanted[-1]), max(wanted[0], wanted[-1]) + 1
+        per_row = self.size // self.shape[0]
+        part = self._part(first * per_row, last * per_row)
+        if part is None:
+            return self.numpy()[rows]
+        return part.reshape(last - first, *self.shape[1:])[:: wanted.step]
+
     def blocks(self) -> Iterator[npt.NDArray[Any]]:
         """Read the elements in order, flat, a few MiB at a time: a tensor of any size passes.
 
@@ -142,62 +182,76 @@ class Tensor:
             IntegrityError: As `numpy`.
         """
         element = ELEMENT_TYPES.get(self._number)
-        read = self._reader(element) if element is not None and element.bits else None
-        if element is None or read is None or self.size * element.bits <= 8 * CHUNK_NBYTES:
+        bits = element.bits if element else 0
+        step = CHUNK_NBYTES // max(1, bits // 8)
+        is_large = self.size * bits > 8 * CHUNK_NBYTES
+        for start in range(0, self.size, step) if is_large else ():
+            part = self._part(start, min(start + step, self.size))
+            if part is None:  # so it is from the first on
+                is_large = False
+                break
+            yield part
+        if not is_large:
             yield self.numpy().reshape(-1)
-            return
-        step = CHUNK_NBYTES // max(1, element.bits // 8)
-        for start in range(0, self.size, step):
-            yield read(start, min(start + step, self.size))
 
     def stored_bytes(self) -> Iterator[memoryview]:
         """Yield the values as they are stored, whatever the type and shape say of them."""
         for payload in self._payloads.tolist():
             yield memoryview(np.ascontiguousarray(self._stored.values(payload)).view(np.uint8))
 
-    def _reader(self, element: ElementType) -> Callable[[int, int], npt.NDArray[Any]] | None:
-        """Return what reads some of the elements; None where only all of them can be read."""
+    def _part(self, start: int, stop: int) -> npt.NDArray[Any] | None:
+        """Read some of the elements, flat; None if they can't be found without the others."""
+        self._stored.check_open()
+        element = ELEMENT_TYPES.get(self._number)
+        if element is None or not element.bits or element.bits * start % 8:
+            return None
+        shape, edges = (stop - start,), (start, stop, self.size)
+        first, last, nbytes = (-(-element.bits * edge // 8) for edge in edges)
+        raw = self._raw_bytes(first, last, nbytes)
+        if raw is not None:
+            return from_raw(element, shape, raw)
+        found = self._payloads.tolist()
+        one_each = len(found) == 1 and self._stored.payloads.n_values[found[0]] == self.size
+        if not one_each or element.bits < 8:
+            return None
+        values = self._stored.values(found[0], start, stop)
+        with self._wellformed():
+            return from_numbers(element, shape, self._field_of(found[0]), values)
+
+    def _raw_bytes(self, start: int, stop: int, nbytes: int) -> npt.NDArray[np.uint8] | None:
+        """Read some bytes of elements that are kept as bytes, and are so many bytes in all."""
         external = self._stored.external.get(self._row)
         if external is not None:
             document, end = self._external_range(external)
-            nbytes = end - external.offset
-
-            def render(start: int, stop: int) -> npt.NDArray[np.uint8]:
-                return document.render(external.offset + start, external.offset + stop)
-
-        else:
-            which = self._payloads.tolist()
-            if len(which) != 1:
-                return None
-            payload = which[0]
-            field = self._field_of(payload)
-            if field.startswith(("int", "uint")):
-                if element.bits < 8 or int(self._stored.payloads.n_values[payload]) != self.size:
-                    return None
-                return lambda start, stop: from_numbers(
-                    element, (stop - start,), field, self._stored.values(payload, start, stop)
-                )
-            if field != "raw_data" and element.name not in {"FLOAT", "DOUBLE"}:
-                return None
-            nbytes = int(self._stored.payloads.nbytes[payload])
-            size = self._stored.values(payload, 0, 0).itemsize
-
-            def render(start: int, stop: int) -> npt.NDArray[np.uint8]:
-                values = self._stored.values(payload, start // size, -(-stop // size))
-                skipped = start // size * size
-                return values.view(np.uint8)[start - skipped : stop - skipped]
-
-        if nbytes != -(-self.size * element.bits // 8):
+            at = external.offset
+            return document.render(at + start, at + stop) if end - at == nbytes else None
+        found = self._payloads.tolist()
+        if [self._field_of(index) for index in found] != ["raw_data"]:
             return None
-        return lambda start, stop: from_raw(
-            element,
-            (stop - start,),
-            render(start * element.bits // 8, -(-stop * element.bits // 8)),
-        )
+        exact = self._stored.payloads.nbytes[found[0]] == nbytes
+        return self._stored.wire_range(found[0], start, stop) if exact else None
 
     @property
     def _named(self) -> str:
         return f"tensor {self.name!r} ({self.data_type}, shape {list(self.shape)})"
+
+    def check(self) -> None:
+        """Read the elements as they are stored, a window at a time, and keep none.
+
+        Raises:
+            FormatError: They can't be read.
+            IntegrityError: The file is damaged.
+        """
+        stored = self._stored
+        external = stored.external.get(self._row)
+        if external is not None:
+            document, end = self._external_range(external)
+            for start in range(external.offset, end, CHUNK_NBYTES):
+                document.render(start, min(start + CHUNK_NBYTES, end))
+        for index in self._payloads.tolist():
+            n_values = int(stored.payloads.n_values[index])
+            for start in range(0, n_values, CHUNK_NBYTES):
+                stored.values(index, start, min(start + CHUNK_NBYTES, n_values))
 
     def _read(self, element: ElementType) -> npt.NDArray[Any]:
         stored = self._stored
@@ -246,12 +300,11 @@ _STATISTICS = {name: name for name in ("min", "max", "mean", "std")} | {"zeros":
 class Tensors(Mapping[str, Tensor]):
     """The initializers of a model by name, those of the main graph before those of subgraphs."""
 
-    def __init__(self, stored: ModelParts, main_graph: int) -> None:
+    def __init__(self, stored: ModelParts) -> None:
         """List the names.
 
         Args:
-            stored: The model.
-            main_graph: Row of its graph in the table of GraphProto.
+            stored: The model. Of its tables only that of the tensors is read.
         """
         self._stored = stored
         table = stored.table(TENSOR)
@@ -260,7 +313,8 @@ class Tensors(Mapping[str, Tensor]):
             return
         code = stored.schema["GraphProto"].by_name["initializer"].code
         rows = np.flatnonzero(table.parent_field == code)
-        rows = rows[np.argsort(table.parent[rows] != np.uint64(max(main_graph, 0)), kind="stable")]
+        # The main graph, if there is one, is row 0 of its table: FORMAT §4.1.
+        rows = rows[np.argsort(table.parent[rows] != np.uint64(0), kind="stable")]
         names = table.columns["name"]
         for row in rows.tolist():
             self._rows.setdefault(names.text(row), row)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -23,6 +24,7 @@ class Transaction:
     def __init__(self) -> None:
         """Begin with no files."""
         self._pending: list[tuple[Path, Path, bool]] = []
+        self._made: list[Path] = []  # folders, and files that have their names
 
     def __enter__(self) -> Transaction:
         """Return the transaction."""
@@ -40,17 +42,38 @@ class Transaction:
             ModelExistsError: A file that was not to be replaced has appeared.
             OSError: The disk is full, or the folder can't be written.
         """
+        if isinstance(error, OSError) and error.errno and not error.filename and self._pending:
+            error.filename = str(self._pending[-1][1])  # of a write, to say what did not work
+        done = False
         try:
             if kind is None:
                 for path, _, _ in self._pending:
                     _sync(path)
                 for path, place, replace in self._pending:
-                    path.replace(place) if replace else _name(path, place)
+                    if replace:
+                        path.replace(place)
+                    else:
+                        self._made.append(_name(path, place))
+                done = True  # all have their names, and others may have seen them
                 for folder in {place.parent for _, place, _ in self._pending}:
                     _sync(folder)
         finally:
             for path, _, _ in self._pending:
                 path.unlink(missing_ok=True)
+            for path in [] if done else reversed(self._made):
+                with suppress(OSError):  # a folder that somebody else uses by now
+                    path.rmdir() if path.is_dir() else path.unlink()
+
+    def make_folder(self, folder: Path) -> None:
+        """Make a folder, and those above it; without what they are for they are removed again.
+
+        Raises:
+            OSError: It can't be made.
+        """
+        missing = [place for place in (folder, *folder.parents) if not place.is_dir()]
+        for place in reversed(missing):
+            place.mkdir(exist_ok=True)
+            self._made.append(place)
 
     def create(self, place: Path, *, replace: bool) -> Path:
         """Make a file that will get the name `place`.
@@ -80,8 +103,8 @@ class Transaction:
         return path
 
 
-def _name(path: Path, place: Path) -> None:
-    """Give a file a name that no file has.
+def _name(path: Path, place: Path) -> Path:
+    """Give a file a name that no file has, and return it.
 
     Raises:
         ModelExistsError: One has it.
@@ -92,6 +115,7 @@ def _name(path: Path, place: Path) -> None:
         if os.path.lexists(place):
             raise ModelExistsError(f"{place} exists; choose another name or replace it") from error
         path.rename(place)  # on a file system without hard links
+    return place
 
 
 def _sync(path: Path) -> None:

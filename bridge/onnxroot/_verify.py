@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -14,12 +14,35 @@ from onnxroot._dtypes import STORAGES
 from onnxroot._rntuple_read import TableReader
 from onnxroot._spec import PAYLOAD, SAMPLES, TENSORS
 from onnxroot._stored import StoredModel
-from onnxroot.errors import IntegrityError, OnnxRootError
+from onnxroot._tensors import Tensors
+from onnxroot.errors import IntegrityError, OnnxRootError, RemoteError
 from onnxroot.tables import Column
 
-__all__ = ["Report", "verify_stored"]
+__all__ = ["Report", "TensorState", "verify_stored"]
 
 _SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class TensorState:
+    """What became of one tensor.
+
+    Attributes:
+        name: Its name.
+        data_type: Its element type in ONNX's terms.
+        shape: Its dimensions.
+        problem: Why its elements can't be read; empty if they can.
+    """
+
+    name: str
+    data_type: str
+    shape: tuple[int, ...]
+    problem: str
+
+    @property
+    def ok(self) -> bool:
+        """Whether its elements are those that were written."""
+        return not self.problem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +58,8 @@ class Report:
             the model. They agree if there are no problems.
         n_batches: How many batches of samples it was run on.
         problems: One line for each fault, naming the table or the tensors; empty if there is none.
+        tensors: The initializers, if they were asked for. What `problem` they have, `problems` says
+            too; the others can be read, whatever else is damaged.
     """
 
     address: str
@@ -44,6 +69,7 @@ class Report:
     n_copies: int
     n_batches: int
     problems: tuple[str, ...]
+    tensors: tuple[TensorState, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -51,11 +77,12 @@ class Report:
         return not self.problems
 
 
-def verify_stored(stored: StoredModel) -> Report:
+def verify_stored(stored: StoredModel, *, tensors: bool = False) -> Report:
     """Check every table, every payload cluster, and the rebuilt files.
 
     Args:
         stored: An open model.
+        tensors: Say of each tensor whether it can be read.
 
     Returns:
         What was found; damage is reported, not raised.
@@ -72,6 +99,10 @@ def verify_stored(stored: StoredModel) -> Report:
             problems += _attempt(partial(stored.table, name))
     if not problems:
         problems += _attempt(stored.check_files)
+    states: list[TensorState] = []
+    if tensors:
+        found = _attempt(lambda: states.extend(_check_tensors(stored)))
+        problems += [problem for problem in found if problem not in problems]
     infos = stored.manifest.tables.values()
     return Report(
         address=stored.where,
@@ -81,13 +112,23 @@ def verify_stored(stored: StoredModel) -> Report:
         n_copies=stored.n_copies,
         n_batches=0,
         problems=tuple(problems),
+        tensors=tuple(states),
     )
+
+
+def _check_tensors(stored: StoredModel) -> Iterator[TensorState]:
+    """Say of each tensor whether its elements can be read."""
+    for tensor in Tensors(stored).values():
+        problem = "".join(_attempt(tensor.check))
+        yield TensorState(tensor.name, tensor.data_type, tensor.shape, problem)
 
 
 def _attempt(check: Callable[[], object]) -> list[str]:
     """Return the message of the error that a check raises, or nothing."""
     try:
         check()
+    except RemoteError:
+        raise  # says nothing of the model
     except OnnxRootError as error:
         return [str(error)]
     return []
@@ -100,6 +141,8 @@ def _check_storage(stored: StoredModel, name: str) -> list[str]:
         reader = stored.reader(name)
         clusters = list(cut(stored.payloads, storage))
         names = stored.tensor_names()
+    except RemoteError:
+        raise
     except OnnxRootError as error:
         return [str(error)]
     if len(clusters) != reader.n_clusters:

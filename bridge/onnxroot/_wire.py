@@ -8,6 +8,7 @@ Source: https://protobuf.dev/programming-guides/encoding/
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -27,6 +28,7 @@ __all__ = [
     "FieldRules",
     "Tokens",
     "scan",
+    "untagged",
 ]
 
 U8 = npt.NDArray[np.uint8]
@@ -76,6 +78,8 @@ class Tokens:
         value_start: int64; where its value begins (behind the length, for LEN).
         value_end: int64; where the record ends.
         value: uint64; the varint, or the length for LEN, or 0.
+        n_records: int32; 1, or how many records of one field stand here end to end: those of the
+            first are the other attributes, but for the end.
     """
 
     message: I64
@@ -85,13 +89,16 @@ class Tokens:
     value_start: I64
     value_end: I64
     value: U64
+    n_records: npt.NDArray[np.int32]
 
     def select(self, index: npt.NDArray[np.intp]) -> Tokens:
         """Return the records at `index`, in its order, as copies."""
         return Tokens(**{name: getattr(self, name)[index] for name in self.__slots__})
 
 
-def scan(data: U8, start: I64, stop: I64, rules: FieldRules) -> tuple[Tokens, bool]:
+def scan(
+    data: U8, start: I64, stop: I64, rules: FieldRules, *, joined: bool = False
+) -> tuple[Tokens, bool]:
     """Read the records of many messages of one type.
 
     Many messages are read in lock step, one record position at a time; the few that have many
@@ -102,6 +109,8 @@ def scan(data: U8, start: I64, stop: I64, rules: FieldRules) -> tuple[Tokens, bo
         start: int64, shape (n,); where each message begins.
         stop: int64, shape (n,); where it ends.
         rules: The fields of the message type.
+        joined: Return long runs of numbers that one repeated field holds as one entry each;
+            `untagged` gives their values.
 
     Returns:
         The records of all messages, and whether all of them are in canonical order and form (as
@@ -123,9 +132,12 @@ def scan(data: U8, start: I64, stop: I64, rules: FieldRules) -> tuple[Tokens, bo
         on = tokens.value_end < stop[live]
         live, position, previous = live[on], tokens.value_end[on], tokens.number[on]
     if len(live) or not parts:
-        tags, counts = _walk_messages(data, position.tolist(), stop[live].tolist())
+        walk = _Walk(data, rules if joined else None)
+        counts = walk.messages(position.tolist(), stop[live].tolist())
         message = np.repeat(live, counts)
-        tokens, minimal = _decode_records(data, tags, stop[message], message)
+        tokens, minimal = _decode_records(data, walk.tags(), stop[message], message)
+        for index, end, n_records in walk.joined:
+            tokens.value_end[index], tokens.n_records[index] = end, n_records
         before = np.empty_like(tokens.number)
         before[1:] = tokens.number[:-1]
         before[exclusive_sum(counts)] = previous
@@ -133,8 +145,8 @@ def scan(data: U8, start: I64, stop: I64, rules: FieldRules) -> tuple[Tokens, bo
         parts.append(tokens)
     if len(parts) == 1:
         return parts[0], canonical
-    joined = {name: np.concatenate([getattr(p, name) for p in parts]) for name in Tokens.__slots__}
-    return Tokens(**joined), canonical
+    arrays = {name: np.concatenate([getattr(p, name) for p in parts]) for name in Tokens.__slots__}
+    return Tokens(**arrays), canonical
 
 
 def _decode_records(data: U8, tag_start: I64, stop: I64, message: I64) -> tuple[Tokens, bool]:
@@ -175,6 +187,7 @@ def _decode_records(data: U8, tag_start: I64, stop: I64, message: I64) -> tuple[
         value_start=value_start,
         value_end=value_end,
         value=value,
+        n_records=np.ones(len(tag), np.int32),
     )
     return tokens, minimal and short
 
@@ -206,58 +219,110 @@ def _is_canonical(tokens: Tokens, previous: I64, rules: FieldRules) -> bool:
     return not np.any(deviates)
 
 
-def _walk_messages(data: U8, start: list[int], stop: list[int]) -> tuple[I64, I64]:
-    """Return where every record of each message begins, and how many each message has."""
-    buffer = memoryview(data)
-    parts: list[I64] = []
-    counts = [0] * len(start)
-    for i, (first, end) in enumerate(zip(start, stop, strict=True)):
-        found = _walk(data, buffer, first, end)
-        counts[i] = sum(map(len, found))
-        parts += found
-    tags = np.concatenate(parts) if parts else np.empty(0, np.int64)
-    return tags, np.array(counts, np.int64)
+class _Walk:
+    """Finds the records of messages, tag by tag."""
+
+    def __init__(self, data: U8, rules: FieldRules | None) -> None:
+        """Begin with no records.
+
+        Args:
+            data: The bytes.
+            rules: The fields, if runs of them are to be joined.
+        """
+        self.joined: list[tuple[int, int, int]] = []
+        """Of each run: which record it is, where it ends, and how many records it has."""
+        self._data, self._buffer = data, memoryview(data)
+        self._rules = rules
+        self._parts: list[I64] = []
+        self._n_found = 0
+
+    def tags(self) -> I64:
+        """Return where each record begins."""
+        return np.concatenate(self._parts) if self._parts else np.empty(0, np.int64)
+
+    def messages(self, start: list[int], stop: list[int]) -> I64:
+        """Find the records of each message; return how many each has."""
+        counts = []
+        for first, end in zip(start, stop, strict=True):
+            before = self._n_found
+            self._message(first, end)
+            counts.append(self._n_found - before)
+        return np.array(counts, np.int64)
+
+    def _add(self, tags: list[int] | I64) -> None:
+        self._parts.append(np.array(tags, np.int64))
+        self._n_found += len(tags)
+
+    def _message(self, position: int, stop: int) -> None:
+        """Find the records of one message.
+
+        Does not judge what it sees: a record that is wrong is the last one found, and
+        `_decode_records` says what is wrong with it.
+        """
+        buffer = self._buffer
+        tags: list[int] = []
+        previous, repeats = -1, 0
+        end = len(buffer)
+        while position < stop:
+            tags.append(position)
+            first = position
+            tag, position = _varint(buffer, position, end)
+            wire_type = tag & 7
+            if wire_type == LEN:
+                n, position = _varint(buffer, position, end)
+                position += n
+                if tag == previous and n < 0x80 and tag < 0x80:
+                    position = _short_texts(buffer, position, min(stop, end), tag, tags)
+            elif wire_type == VARINT:
+                _, position = _varint(buffer, position, end)
+            elif wire_type == FIXED32:
+                position += 4
+            elif wire_type == FIXED64:
+                position += 8
+            elif wire_type == START_GROUP:
+                position = _skip_group(buffer, position, stop, [tag >> 3])
+            else:
+                break
+            repeats = repeats + 1 if tag == previous and wire_type != LEN else 0
+            previous = tag
+            if repeats == _RUN_MIN and wire_type != START_GROUP and tag < 0x80:
+                self._add(tags[:-1])
+                end_of_run = self._run(first, stop, tag)
+                tags, position = ([], end_of_run) if end_of_run > first else ([first], position)
+                repeats = 0
+        self._add(tags)
+
+    def _run(self, start: int, stop: int, tag: int) -> int:
+        """Find the records of a run of one unpacked field; return where it ends."""
+        number, wire_type, rules = tag >> 3, tag & 7, self._rules
+        known = rules is not None and number < len(rules.recurs)
+        join = (
+            rules is not None
+            and known
+            and bool(rules.recurs[number])
+            and int(rules.canonical[number]) == wire_type
+        )
+        end, n_records = start, 0
+        for edges in _run_windows(self._data, start, stop, tag):
+            end, n_records = int(edges[-1]), n_records + len(edges) - 1
+            if not join:
+                self._add(edges[:-1])
+        if join and n_records:
+            self.joined.append((self._n_found, end, n_records))
+            self._add([start])
+        return end
 
 
-def _walk(data: U8, buffer: memoryview, position: int, stop: int) -> list[I64]:
-    """Return where every record of one message begins.
+def _short_texts(buffer: memoryview, position: int, stop: int, tag: int, tags: list[int]) -> int:
+    """Find the records of a field with a short tag and short values, and add them to `tags`.
 
-    Does not judge what it sees: a record that is wrong is the last one returned, and
-    `_decode_records` says what is wrong with it.
+    Returns:
+        Where another record begins, or the message ends.
     """
-    parts: list[I64] = []
-    tags: list[int] = []
-    previous, repeats = -1, 0
-    end = len(buffer)
-    while position < stop:
+    while position + 1 < stop and buffer[position] == tag and buffer[position + 1] < 0x80:
         tags.append(position)
-        first = position
-        tag, position = _varint(buffer, position, end)
-        wire_type = tag & 7
-        if wire_type == LEN:
-            n, position = _varint(buffer, position, end)
-            position += n
-        elif wire_type == VARINT:
-            _, position = _varint(buffer, position, end)
-        elif wire_type == FIXED32:
-            position += 4
-        elif wire_type == FIXED64:
-            position += 8
-        elif wire_type == START_GROUP:
-            position = _skip_group(buffer, position, stop, [tag >> 3])
-        else:
-            break
-        repeats = repeats + 1 if tag == previous and wire_type != LEN else 0
-        previous = tag
-        if repeats == _RUN_MIN and wire_type != START_GROUP:
-            run = _run(data, first, stop, tag)
-            if len(run) > 1:
-                parts += [np.array(tags[:-1], np.int64), run[:-1]]
-                tags = []
-                position = int(run[-1])
-            repeats = 0
-    parts.append(np.array(tags, np.int64))
-    return parts
+        position += 2 + buffer[position + 1]
+    return position
 
 
 def _varint(buffer: memoryview, position: int, end: int) -> tuple[int, int]:
@@ -273,39 +338,71 @@ def _varint(buffer: memoryview, position: int, end: int) -> tuple[int, int]:
     return 7, end  # wire type 7: no such thing
 
 
-def _run(data: U8, start: int, stop: int, tag: int) -> I64:
-    """Return where the records of a run of one unpacked scalar field begin.
+def _run_windows(data: U8, start: int, stop: int, tag: int) -> Iterator[I64]:
+    """Find the records of a run of one unpacked scalar field.
 
     Args:
         data: The bytes.
         start: Where a record of that field begins.
         stop: The end of the message.
-        tag: The record's tag; a run is looked for only if it takes one byte.
+        tag: The record's tag, of one byte.
 
-    Returns:
-        int64; the last entry is where the run was left, and begins no record that was checked.
+    Yields:
+        For some of the records where each begins, and where the last one ends.
     """
-    if tag >= 0x80:
-        return np.array([start], np.int64)
-    parts: list[I64] = []
     while start < stop:
         window = data[start : min(start + _RUN_WINDOW, stop)]
         if tag & 7 == VARINT:
-            ends = np.flatnonzero(window < 0x80) + 1
-            edges = np.concatenate([[0], ends])[: len(ends) // 2 * 2 + 1]
-            heads, lengths = edges[0:-1:2], np.diff(edges)[1::2]
+            edges = _pairs_of_varints(window)
+            heads, lengths = edges[:-1:2], np.diff(edges)[1::2]
             fits = (window[heads] == tag) & (lengths <= 10)
-            edges = edges[0::2]
+            edges = edges[::2]
         else:
-            stride = 9 if tag & 7 == FIXED64 else 5
+            stride = _STRIDES[tag & 7]
             edges = np.arange(len(window) // stride + 1) * stride
             fits = window[edges[:-1]] == tag
         n = len(fits) if fits.all() else int(np.argmin(fits))
-        parts.append(edges[:n].astype(np.int64) + start)
+        if n:
+            yield edges[: n + 1].astype(np.int64) + start
         start += int(edges[n])
         if n < len(fits) or n == 0:
-            break
-    return np.concatenate([*parts, np.array([start], np.int64)])
+            return
+
+
+_STRIDES = {FIXED64: 9, FIXED32: 5}  # lengths of records with a tag of one byte
+
+
+def _pairs_of_varints(window: U8) -> npt.NDArray[np.intp]:
+    """Return the edges of the varints in some bytes, an even number of them."""
+    ends = np.flatnonzero(window < 0x80) + 1
+    return np.concatenate([[0], ends])[: len(ends) // 2 * 2 + 1]
+
+
+def untagged(data: U8, start: int, stop: int, wire_type: int) -> Iterator[U8]:
+    """Give the values of a run of records that `scan` has joined, without their tags.
+
+    Args:
+        data: The bytes.
+        start: Where the first record begins.
+        stop: Where the last one ends.
+        wire_type: Of all.
+
+    Yields:
+        Values end to end, as they stand on the wire: all of them, some at a time.
+    """
+    stride = _STRIDES.get(wire_type, 1)
+    step = _RUN_WINDOW // stride * stride
+    while start < stop:
+        window = data[start : min(start + step, stop)]
+        if wire_type == VARINT:
+            edges = _pairs_of_varints(window)
+            window = window[: edges[-1]]
+            is_value = np.ones(len(window), np.bool_)
+            is_value[edges[:-1:2]] = False
+            yield window[is_value]
+        else:
+            yield np.ascontiguousarray(window.reshape(-1, stride)[:, 1:]).reshape(-1)
+        start += len(window)
 
 
 def _skip_group(buffer: memoryview, position: int, stop: int, open_groups: list[int]) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import replace as changed
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,16 +11,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from onnxroot._address import Address, parse_address
+from onnxroot._address import (
+    TIMEOUT_SECONDS,
+    Address,
+    is_remote,
+    parse_address,
+    refuse_remote,
+)
 from onnxroot._batches import columns_of
 from onnxroot._deviation import dissect
 from onnxroot._external import attach
 from onnxroot._join import Document
+from onnxroot._limits import DEFAULT_LIMITS, Limits
 from onnxroot._manifest import ExternalFile, Manifest
 from onnxroot._schema import installed_schema
-from onnxroot._sha256 import sha256_of
+from onnxroot._sha256 import Sha256Sums
 from onnxroot._source import Source, check_source, name_of, source_of
-from onnxroot._spec import CHUNK_NBYTES, FORMAT_VERSION
+from onnxroot._spec import FORMAT_VERSION
 from onnxroot._transaction import Transaction
 from onnxroot.adapter import Options
 from onnxroot.errors import (
@@ -51,10 +57,8 @@ __all__ = [
 
 U8 = npt.NDArray[np.uint8]
 
-_LOCK_SECONDS = 60.0  # how long to wait for another writer of the same file
 
-
-def write(
+def write(  # noqa: PLR0913  (each by name)
     model: Any,
     destination: str | os.PathLike[str],
     *,
@@ -63,7 +67,8 @@ def write(
     external_data_dir: str | os.PathLike[str] | None = None,
     metadata: Mapping[str, str] | None = None,
     options: Options | None = None,
-    timeout: float = _LOCK_SECONDS,
+    timeout: float = TIMEOUT_SECONDS,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> Manifest:
     """Store a model in a ROOT file as ONNX, provably so that every byte comes back.
 
@@ -84,6 +89,7 @@ def write(
         metadata: Keys and values of your own, kept in the manifest.
         options: What there is to say about a model of another framework, see `adapter.Options`.
         timeout: Seconds to wait for another onnxroot that writes to the same file.
+        limits: How much the model may ask for, see `Limits`; to be read, it needs the same.
 
     Returns:
         The manifest of the stored model.
@@ -98,54 +104,64 @@ def write(
     """
     from onnxroot._store import Content, check_destination, put  # noqa: PLC0415  (uproot takes 0.3 s)
 
-    source = source_of(model, external_data_dir, options)
     address = parse_address(destination)
+    refuse_remote(address)
+    source = source_of(model, external_data_dir, options)
     address = Address(address.path, address.directory or name_of(source))
     check_destination(address, replace=replace)
     try:
-        tables, buffers = dissect(source.data, installed_schema())
+        tables, buffers = dissect(source.data, installed_schema(), limits.depth)
     except FormatError as error:
         raise error.within(source.name or "the model") from error
     tables, files = attach(tables, buffers, source.folder)
-    digests = [sha256_of(data) for data in (source.data, *(data for _, data in files))]
-    manifest = Manifest(
-        format_version=FORMAT_VERSION,
-        nbytes=len(source.data),
-        sha256=digests[0],
-        external_files=tuple(
-            ExternalFile(location=location, nbytes=len(data), sha256=digest)
-            for (location, data), digest in zip(files, digests[1:], strict=True)
-        ),
-        tables={},
-        schema=tables.schema,
-        provenance=_provenance(source),
-        metadata={str(key): str(value) for key, value in (metadata or {}).items()},
-    )
+    written: list[Manifest] = []
+    originals = [source.data, *(data for _, data in files)]
+    with Sha256Sums(originals) as sums:  # computed while the tables are written
 
-    def write_tables(writer: ModelWriter) -> None:
-        nonlocal manifest
-        writer.write_tables(tables)
-        writer.write_payloads(tables, buffers)
-        if source.batches:
-            writer.write_samples(columns_of(source.batches))
-        manifest = changed(manifest, tables=writer.tables)
-        writer.write_manifest(manifest.to_json())
+        def write_model(writer: ModelWriter) -> None:
+            writer.write_tables(tables)
+            writer.write_payloads(tables, buffers)
+            if source.batches:
+                writer.write_samples(columns_of(source.batches))
+            manifest = Manifest(
+                format_version=FORMAT_VERSION,
+                nbytes=len(source.data),
+                sha256=sums[0],
+                external_files=tuple(
+                    ExternalFile(location=location, nbytes=len(data), sha256=sums[i])
+                    for i, (location, data) in enumerate(files, 1)
+                ),
+                tables=writer.tables,
+                schema=tables.schema,
+                provenance=_provenance(source),
+                metadata={str(key): str(value) for key, value in (metadata or {}).items()},
+            )
+            writer.write_manifest(manifest.to_json())
+            written.append(manifest)
 
-    content = Content(
-        write=write_tables,
-        prove=lambda file: _prove(file, address.directory, source.data, dict(files)),
-        compression=compression,
-        nbytes=tables.nbytes + sum(len(array) for array in buffers.arrays),
-    )
-    put(address, content, replace=replace, timeout=timeout)
-    return manifest
+        content = Content(
+            write=write_model,
+            prove=lambda file: _prove(file, address.directory, source.data, dict(files)),
+            compression=compression,
+            nbytes=tables.nbytes + sum(len(array) for array in buffers.arrays),
+        )
+        put(address, content, replace=replace, timeout=timeout, limits=limits)
+    return written[-1]
 
 
-def open(address: str | os.PathLike[str]) -> Model:  # noqa: A001  (the name users expect)
+def open(  # noqa: A001  (the name users expect)
+    address: str | os.PathLike[str],
+    *,
+    timeout: float = TIMEOUT_SECONDS,
+    limits: Limits = DEFAULT_LIMITS,
+) -> Model:
     """Open a stored model; nothing but its manifest is read yet.
 
     Args:
-        address: ``file.root:dir/model``, or ``file.root`` if it holds one model.
+        address: ``file.root:dir/model``, or ``file.root`` if it holds one model. The file may be
+            on another machine: ``root://``, ``https://``, ``s3://`` or any other URL of fsspec.
+        timeout: Seconds to wait for an answer of that machine.
+        limits: How much the file may ask for, see `Limits`.
 
     Returns:
         The model, to be used in a ``with`` statement or closed.
@@ -154,20 +170,22 @@ def open(address: str | os.PathLike[str]) -> Model:  # noqa: A001  (the name use
         FormatError: Not a ROOT file, or a damaged one.
         ModelNotFoundError: No such model; the message lists those that are there.
         UnsupportedModelError: A newer onnxroot wrote it.
+        RemoteError: The other machine refuses, or does not answer; also later, while it is read.
+        MissingDependencyError: A package for such URLs is not installed.
         OSError: The file can't be opened.
     """
     from onnxroot.model import Model  # noqa: PLC0415  (uproot takes 0.3 s)
 
-    return Model(_open_stored(address))
+    return Model(_open_stored(address, timeout, limits))
 
 
-def _open_stored(address: str | os.PathLike[str]) -> StoredModel:
+def _open_stored(address: str | os.PathLike[str], timeout: float, limits: Limits) -> StoredModel:
     from onnxroot._rntuple_read import RootFile  # noqa: PLC0415
     from onnxroot._store import directory_in  # noqa: PLC0415
     from onnxroot._stored import StoredModel  # noqa: PLC0415
 
     where = parse_address(address)
-    file = RootFile(where.path)
+    file = RootFile(where.path, timeout=timeout, limits=limits)
     try:
         return StoredModel(file, directory_in(file, where))
     except BaseException:
@@ -175,29 +193,47 @@ def _open_stored(address: str | os.PathLike[str]) -> StoredModel:
         raise
 
 
-def list_models(path: str | os.PathLike[str]) -> list[str]:
+def list_models(
+    path: str | os.PathLike[str],
+    *,
+    timeout: float = TIMEOUT_SECONDS,
+    limits: Limits = DEFAULT_LIMITS,
+) -> list[str]:
     """Return the directories of the models in a ROOT file, sorted.
 
     Args:
-        path: The file.
+        path: The file, or its URL: see `open`.
+        timeout: Seconds to wait for an answer of another machine.
+        limits: How much the file may ask for, see `Limits`.
 
     Raises:
         FormatError: It is not a ROOT file.
+        RemoteError: The other machine refuses, or does not answer.
         OSError: It can't be opened.
     """
     from onnxroot._rntuple_read import RootFile  # noqa: PLC0415  (uproot takes 0.3 s)
 
-    with RootFile(os.fspath(path)) as file:
+    with RootFile(os.fspath(path), timeout=timeout, limits=limits) as file:
         return file.directories()
 
 
-def verify(address: str | os.PathLike[str], *, run: bool = False) -> Report:
+def verify(
+    address: str | os.PathLike[str],
+    *,
+    run: bool = False,
+    tensors: bool = False,
+    timeout: float = TIMEOUT_SECONDS,
+    limits: Limits = DEFAULT_LIMITS,
+) -> Report:
     """Check a stored model: every table, every tensor, and the rebuilt files.
 
     Args:
-        address: ``file.root:dir/model``, or ``file.root`` if it holds one model.
+        address: As for `open`.
         run: Run it with onnxruntime too, on the samples that are stored with it, and compare its
             outputs with those of the framework that it is from.
+        tensors: Say of each tensor whether it can be read: of a damaged file, what is left.
+        timeout: Seconds to wait for an answer of another machine.
+        limits: How much the file may ask for, see `Limits`.
 
     Returns:
         The report; damage within the model is in its ``problems``, not raised.
@@ -207,14 +243,15 @@ def verify(address: str | os.PathLike[str], *, run: bool = False) -> Report:
         ModelNotFoundError: No such model.
         UnsupportedModelError: It is to be run, and there are no samples.
         MissingDependencyError: It is to be run, and onnxruntime is not installed.
+        RemoteError: The other machine refuses, or does not answer.
         OSError: The file can't be opened.
     """
     from onnxroot._replay import run_samples  # noqa: PLC0415  (uproot takes 0.3 s)
     from onnxroot._verify import verify_stored  # noqa: PLC0415
 
-    stored = _open_stored(address)
+    stored = _open_stored(address, timeout, limits)
     with stored.file:
-        report = verify_stored(stored)
+        report = verify_stored(stored, tensors=tensors)
         return run_samples(stored, report) if run else report
 
 
@@ -224,7 +261,8 @@ def copy(
     *,
     replace: bool = False,
     compression: str = "zstd",
-    timeout: float = _LOCK_SECONDS,
+    timeout: float = TIMEOUT_SECONDS,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> None:
     """Copy a stored model, within a ROOT file or to another one.
 
@@ -232,11 +270,13 @@ def copy(
     changes. A model that ``hadd`` has doubled comes out whole.
 
     Args:
-        source: ``file.root:dir/model``, or ``file.root`` if it holds one model.
+        source: As for `open`.
         destination: ``file.root:dir/model``; ``file.root`` alone keeps the model's directory.
         replace: Replace a model that is there.
         compression: Of tensors: see `write`.
-        timeout: Seconds to wait for another onnxroot that writes to the same file.
+        timeout: Seconds to wait for another onnxroot that writes to the same file, and for an
+            answer of the source's machine.
+        limits: How much the source may ask for, see `Limits`.
 
     Raises:
         ModelNotFoundError: There is no such model.
@@ -244,17 +284,19 @@ def copy(
         FormatError: A file is no ROOT file, or a damaged one.
         IntegrityError: The model is damaged.
         LockedError: Another onnxroot is writing to the file.
+        RemoteError: The source's machine refuses, or does not answer.
         OSError: A file can't be read or written.
     """
     from onnxroot import _store  # noqa: PLC0415  (uproot takes 0.3 s)
 
     target = parse_address(destination)
-    stored = _open_stored(source)
+    refuse_remote(target)
+    stored = _open_stored(source, timeout, limits)
     with stored.file:
         _store.copy(stored, target, replace=replace, compression=compression, timeout=timeout)
 
 
-def remove(address: str | os.PathLike[str], *, timeout: float = _LOCK_SECONDS) -> None:
+def remove(address: str | os.PathLike[str], *, timeout: float = TIMEOUT_SECONDS) -> None:
     """Remove a model from a ROOT file; what it took is free for what is written next.
 
     Args:
@@ -271,10 +313,12 @@ def remove(address: str | os.PathLike[str], *, timeout: float = _LOCK_SECONDS) -
     """
     from onnxroot import _store  # noqa: PLC0415  (uproot takes 0.3 s)
 
-    _store.remove(parse_address(address), timeout=timeout)
+    target = parse_address(address)
+    refuse_remote(target)
+    _store.remove(target, timeout=timeout)
 
 
-def convert(
+def convert(  # noqa: PLR0913  (each is a thing to say about a conversion)
     source: str | os.PathLike[str],
     destination: str | os.PathLike[str],
     *,
@@ -284,12 +328,14 @@ def convert(
     external_data_dir: str | os.PathLike[str] | None = None,
     metadata: Mapping[str, str] | None = None,
     options: Options | None = None,
+    timeout: float = TIMEOUT_SECONDS,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> None:
     """Convert between ``.onnx`` and ``.root``, whichever way the two names say; or copy.
 
     Args:
-        source: An ``.onnx`` file, a model's address in a ROOT file, or a file that an installed
-            adapter accepts.
+        source: An ``.onnx`` file, a model's address in a ROOT file (see `open`), or a file that an
+            installed adapter accepts.
         destination: A ROOT file or an address in one, or an ``.onnx`` file.
         replace: Overwrite what is there.
         embed: To ``.onnx``: write external tensors into the file itself.
@@ -297,14 +343,20 @@ def convert(
         external_data_dir: To ROOT: see `write`.
         metadata: To ROOT: see `write`.
         options: From another framework: see `write`.
+        timeout: Seconds to wait for another onnxroot that writes to the same file, and for an
+            answer of the source's machine.
+        limits: How much the source may ask for, see `Limits`.
 
     Raises:
         FormatError: The source is not what its name says.
         ModelExistsError: The destination exists.
         UnsupportedModelError: There is no way from this source to this destination.
+        LockedError: Another onnxroot is writing to the file.
+        RemoteError: The source's machine refuses, or does not answer.
         OSError: A file can't be read or written.
     """
     origin, target = parse_address(source), parse_address(destination)
+    refuse_remote(target)
     to_root = bool(target.directory) or target.path.lower().endswith(".root")
     from_root = bool(origin.directory) or _is_root(origin.path)
     if not to_root and not target.path.lower().endswith(".onnx"):
@@ -317,10 +369,17 @@ def convert(
                 f"{source} and {destination} are both in ROOT files: a copy is as the original, so "
                 "embed, metadata and external_data_dir have no meaning; convert to .onnx in between"
             )
-        copy(source, destination, replace=replace, compression=compression)
+        copy(
+            source,
+            destination,
+            replace=replace,
+            compression=compression,
+            timeout=timeout,
+            limits=limits,
+        )
         return
     if from_root:
-        with open(source) as model:
+        with open(source, timeout=timeout, limits=limits) as model:
             model.save(destination, replace=replace, embed=embed)
         return
     check_source(Path(origin.path))
@@ -333,6 +392,8 @@ def convert(
             external_data_dir=external_data_dir,
             metadata=metadata,
             options=options,
+            timeout=timeout,
+            limits=limits,
         )
         return
     if origin.path.lower().endswith(".onnx"):
@@ -370,15 +431,15 @@ def _prove(file: RootFile, directory: str, data: U8, files: dict[str, U8]) -> No
     from onnxroot._stored import StoredModel  # noqa: PLC0415  (uproot takes 0.3 s)
 
     stored = StoredModel(file, directory)
-    _compare(stored.document(), data, "the ONNX file")
+    _compare(stored, stored.document(), data, "the ONNX file")
     for location, document in stored.files.items():
-        _compare(document, files[location], location)
+        _compare(stored, document, files[location], location)
 
 
-def _compare(document: Document, data: U8, what: str) -> None:
+def _compare(stored: StoredModel, document: Document, data: U8, what: str) -> None:
     same = document.nbytes == len(data)
     start = 0
-    for window in document.windows(CHUNK_NBYTES) if same else ():
+    for window in stored.windows(document) if same else ():
         same = same and np.array_equal(window, data[start : start + len(window)])
         start += len(window)
     if not same:
@@ -389,7 +450,16 @@ def _compare(document: Document, data: U8, what: str) -> None:
 
 
 def _is_root(path: str) -> bool:
-    """Return whether a file begins as ROOT files do."""
+    """Return whether a file begins as ROOT files do; a remote one is taken for such."""
+    if is_remote(path):
+        if path.lower().partition("?")[0].endswith(".onnx"):
+            raise UnsupportedModelError(
+                f"{path}: of remote files only ROOT files are read; download it and convert the "
+                "copy"
+            )
+        return True
+    if Path(path).is_dir():  # a SavedModel
+        return False
     with Path(path).open("rb") as file:
         return file.read(4) == b"root"
 

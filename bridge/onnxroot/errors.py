@@ -10,6 +10,7 @@
         ├── ModelNotFoundError     (LookupError)      no model at that address
         ├── ModelExistsError       (FileExistsError)  something is there already
         ├── LockedError            (TimeoutError)     another program is writing to the file
+        ├── RemoteError            (OSError)          another machine refuses, or does not answer
         └── MissingDependencyError (ImportError)      an optional package is not installed
 
 A file that can't be opened at all raises Python's own ``OSError``.
@@ -25,6 +26,7 @@ __all__ = [
     "ModelExistsError",
     "ModelNotFoundError",
     "OnnxRootError",
+    "RemoteError",
     "UnsupportedModelError",
 ]
 
@@ -75,6 +77,10 @@ class ModelExistsError(OnnxRootError, FileExistsError):
 
 class LockedError(OnnxRootError, TimeoutError):
     """Another program has been writing to the file for too long."""
+
+
+class RemoteError(OnnxRootError, OSError):
+    """Another machine refuses to give a file, does not answer, or breaks off."""
 
 
 class MissingDependencyError(OnnxRootError, ImportError):

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from onnxroot._batches import Batch
 from onnxroot._embed import embed
-from onnxroot._external import relative_path
 from onnxroot._join import Document
+from onnxroot._locations import refuse_twins, relative_path
 from onnxroot._manifest import Manifest
 from onnxroot._model_view import ModelView, Value
 from onnxroot._stored import StoredModel
@@ -80,19 +80,21 @@ class Model(ModelView):
         """
         target = Path(path)
         files = [] if embed else list(self.manifest.external_files)
-        places = [target.parent / relative_path(f.location, "") for f in files]
+        locations = [relative_path(f.location, "") for f in files]
+        refuse_twins([target.name, *locations])
+        places = [target.parent / location for location in locations]
         for place in [target, *places]:
             if not replace and os.path.lexists(place):
                 raise ModelExistsError(f"{place} exists; choose another name or replace it")
             _refuse_links(target.parent, place)
         with Transaction() as transaction:
             for file, place in zip(files, places, strict=True):
-                place.parent.mkdir(parents=True, exist_ok=True)
+                transaction.make_folder(place.parent)
                 with transaction.create(place, replace=replace).open("wb") as out:
                     self._stored.copy(self._stored.files[file.location], out, file.location)
             with transaction.create(target, replace=replace).open("wb") as out:
                 if embed and self.manifest.external_files:
-                    for window in self._embedded().windows():
+                    for window in self._stored.windows(self._embedded()):
                         out.write(memoryview(window))
                 else:
                     self._stored.copy(self._stored.document(), out)
@@ -100,8 +102,11 @@ class Model(ModelView):
     def session(self, **options: Any) -> onnxruntime.InferenceSession:
         """Return an onnxruntime session on the model; no file is written.
 
+        External files, which may be larger than 2 GiB, are handed over as they are.
+
         Args:
-            options: For ``onnxruntime.InferenceSession``, such as ``providers``.
+            options: For ``onnxruntime.InferenceSession``, such as ``providers``. External files
+                are added to ``sess_options``.
 
         Raises:
             MissingDependencyError: onnxruntime is not installed.
@@ -112,11 +117,33 @@ class Model(ModelView):
             raise MissingDependencyError(
                 "a session needs onnxruntime: pip install 'onnxroot[runtime]'"
             ) from error
-        if self.manifest.external_files:
-            data = b"".join(window.tobytes() for window in self._embedded().windows())
-        else:
-            data = self.to_bytes()
-        return onnxruntime.InferenceSession(data, **options)
+        if not self.manifest.external_files:
+            return onnxruntime.InferenceSession(self.to_bytes(), **options)
+        take_files = "add_external_initializers_from_files_in_memory"
+        if not self._has_plain_files() or not hasattr(onnxruntime.SessionOptions, take_files):
+            data = b"".join(window.tobytes() for window in self._stored.windows(self._embedded()))
+            return onnxruntime.InferenceSession(data, **options)
+        settings = options.setdefault("sess_options", onnxruntime.SessionOptions())
+        files = [self._content(file.location) for file in self.manifest.external_files]
+        names = [file.location for file in self.manifest.external_files]
+        getattr(settings, take_files)(names, files, [len(file) for file in files])
+        return onnxruntime.InferenceSession(self.to_bytes(), **options)
+
+    def _has_plain_files(self) -> bool:
+        """Whether onnxruntime finds all external tensors if it is given the files.
+
+        It looks for those of the main graph alone, under the names that the model has for them.
+        """
+        rows = self._children("TensorProto", "GraphProto", "initializer", self.main_graph)
+        external = self._stored.external
+        as_given = all(tensor.given == tensor.location for tensor in external.values())
+        return as_given and set(external) <= set(rows.tolist())
+
+    def _content(self, location: str) -> memoryview:
+        """Return an external file, checked against its SHA-256."""
+        out = io.BytesIO()
+        self._stored.copy(self._stored.files[location], out, location)
+        return out.getbuffer()
 
     def _embedded(self) -> Document:
         return embed(self._stored.tables(), self._stored, self._stored.files)

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from onnxroot._dtypes import STORAGES
+from onnxroot._limits import DEFAULT_LIMITS
 from onnxroot._schema import Schema
 from onnxroot._spec import TENSOR
 
@@ -157,12 +158,14 @@ class Tables:
         payloads: Where the values are that stand in no column.
         deviation: How the ONNX bytes differ from the canonical form (FORMAT §7); empty if they
             don't.
+        depth: How deep messages may nest.
     """
 
     schema: Schema
     tables: dict[str, Table]
     payloads: Payloads
     deviation: bytes = b""
+    depth: int = DEFAULT_LIMITS.depth
 
     @property
     def nbytes(self) -> int:

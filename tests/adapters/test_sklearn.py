@@ -8,6 +8,8 @@ import subprocess
 import sys
 import warnings
 import zipfile
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +18,9 @@ import pytest
 pytest.importorskip("skl2onnx")
 
 import joblib
-import lightgbm
 import onnxruntime
 import pandas as pd
 import skops.io
-import xgboost
 from sklearn import (
     calibration,
     cluster,
@@ -112,8 +112,9 @@ def sliced():
 
 
 def boosted(library, kind, **parameters):
-    extra = {"verbose": -1} if library is lightgbm else {}
-    return getattr(library, kind)(n_estimators=20, random_state=0, **extra, **parameters)
+    extra = {"verbose": -1} if library == "lightgbm" else {}
+    made = getattr(import_module(library), kind)
+    return made(n_estimators=20, random_state=0, **extra, **parameters)
 
 
 def seeded(cls, **parameters):
@@ -263,30 +264,6 @@ CASES = {
         X,
         np.stack([BINARY, MANY], axis=1),
     ),
-    "stacked, with LightGBM": (
-        ensemble.StackingClassifier(
-            [("a", boosted(lightgbm, "LGBMClassifier")), ("b", linear_model.LogisticRegression())],
-            cv=2,
-        ),
-        X,
-        BINARY,
-    ),
-    "vote, with XGBoost": (
-        ensemble.VotingClassifier(
-            [("a", boosted(xgboost, "XGBClassifier")), ("b", linear_model.LogisticRegression())],
-            voting="soft",
-        ),
-        X,
-        BINARY,
-    ),
-    "scaled XGBoost": (scaled(boosted(xgboost, "XGBClassifier")), X, BINARY),
-    "scaled XGBoost, reg:logistic": (
-        scaled(boosted(xgboost, "XGBRegressor", objective="reg:logistic")),
-        X,
-        BINARY,
-    ),
-    "scaled XGBoost, 2 targets": (scaled(boosted(xgboost, "XGBRegressor")), X, TWO),
-    "scaled LightGBM, text": (scaled(boosted(lightgbm, "LGBMClassifier")), X, TEXT_LABEL),
     "columns": (
         pipeline.make_pipeline(by_column(), linear_model.LogisticRegression()),
         FRAME,
@@ -312,11 +289,6 @@ CASES = {
         FRAME,
         BINARY,
     ),
-    "columns, XGBoost": (
-        pipeline.make_pipeline(by_column(), boosted(xgboost, "XGBClassifier")),
-        FRAME,
-        BINARY,
-    ),
     "columns by number": (pipeline.make_pipeline(sliced(), linear_model.Ridge()), X, SCORE),
     "frame of numbers": (scaled(linear_model.LogisticRegression()), FRAME[NUMBERS], BINARY),
     "codes of text": (preprocessing.OneHotEncoder(), FRAME[["channel"]], None),
@@ -326,6 +298,47 @@ CASES = {
         [0, 1, 0, 1] * 10,
     ),
 }
+
+BOOSTERS = all(find_spec(name) for name in ("lightgbm", "xgboost"))  # of another extra
+with_boosters = pytest.mark.skipif(not BOOSTERS, reason="LightGBM and XGBoost are not installed")
+if BOOSTERS:
+    CASES |= {
+        "stacked, with LightGBM": (
+            ensemble.StackingClassifier(
+                [
+                    ("a", boosted("lightgbm", "LGBMClassifier")),
+                    ("b", linear_model.LogisticRegression()),
+                ],
+                cv=2,
+            ),
+            X,
+            BINARY,
+        ),
+        "vote, with XGBoost": (
+            ensemble.VotingClassifier(
+                [
+                    ("a", boosted("xgboost", "XGBClassifier")),
+                    ("b", linear_model.LogisticRegression()),
+                ],
+                voting="soft",
+            ),
+            X,
+            BINARY,
+        ),
+        "scaled XGBoost": (scaled(boosted("xgboost", "XGBClassifier")), X, BINARY),
+        "scaled XGBoost, reg:logistic": (
+            scaled(boosted("xgboost", "XGBRegressor", objective="reg:logistic")),
+            X,
+            BINARY,
+        ),
+        "scaled XGBoost, 2 targets": (scaled(boosted("xgboost", "XGBRegressor")), X, TWO),
+        "scaled LightGBM, text": (scaled(boosted("lightgbm", "LGBMClassifier")), X, TEXT_LABEL),
+        "columns, XGBoost": (
+            pipeline.make_pipeline(by_column(), boosted("xgboost", "XGBClassifier")),
+            FRAME,
+            BINARY,
+        ),
+    }
 
 REFUSED = {
     "no converter": (cluster.Birch(), X, None, "no converter for Birch: replace it"),
@@ -501,6 +514,7 @@ def session_of(model):
     )
 
 
+@with_boosters
 @pytest.mark.parametrize("name", ["scaled XGBoost", "columns, XGBoost"])
 def test_rows_at_the_splits_of_xgboost(name):
     """XGBoost splits at values of the training data; a scaler in float32 takes some across."""
@@ -608,6 +622,7 @@ def test_skops(model, tmp_path):
     assert len(conversion.provenance["source_sha256"]) == 64
 
 
+@with_boosters
 def test_skops_with_xgboost(tmp_path):
     skops.io.dump(fit(*CASES["scaled XGBoost"]), tmp_path / "m.skops")
     assert adapter.convert(tmp_path / "m.skops", Options()).batches
@@ -683,8 +698,12 @@ def test_other_files_are_not_ours(tmp_path):
 
 def test_objects():
     assert adapter.accepts(linear_model.Ridge())
-    assert not adapter.accepts(xgboost.XGBClassifier())
     assert not adapter.accepts(np.zeros(3))
+
+
+@with_boosters
+def test_boosters_are_of_another_adapter():
+    assert not adapter.accepts(boosted("xgboost", "XGBClassifier"))
 
 
 def test_import_brings_in_no_framework():

@@ -824,6 +824,21 @@ def test_the_same_bytes_in_two_processes_and_folders(tmp_path):
         assert not re.search(rb"/tmp|/home|\.py\b|unk__", one)
 
 
+def test_the_same_bytes_whatever_the_order_of_the_exporter_s_sets(monkeypatch):
+    model, made = MODELS["cnn_2d"](), set()
+    graph, utils = (pytest.importorskip(f"tf2onnx.{name}") for name in ("graph", "utils"))
+    extract, random = graph.Graph.extract_sub_graph_nodes, np.random.default_rng(11)
+    for count in (0, *range(60, 100, 6)):  # of names: it gains a digit before or within the model
+
+        def shuffled(*args, **kwargs):
+            return random.permutation(extract(*args, **kwargs)).tolist()
+
+        monkeypatch.setattr(graph.Graph, "extract_sub_graph_nodes", shuffled)
+        monkeypatch.setattr(utils, "INTERNAL_NAME", count)
+        made.add(to_onnx(model).SerializeToString())
+    assert len(made) == 1
+
+
 # --- hostile files -------------------------------------------------------------------------------
 
 

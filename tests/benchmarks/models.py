@@ -6,17 +6,30 @@ They are valid and could be run, but were never trained.
 from itertools import cycle, islice
 from pathlib import Path
 
+import ml_dtypes
 import numpy as np
 import uproot
 from onnx import GraphProto, ModelProto, TensorProto, helper, numpy_helper
 
 SEED = 20261114
 MIB = 2**20
-SMALL_TENSOR = "table_4"
-"""A tensor of 4 MiB in every model that `write_weights` makes."""
+SMALL_TENSOR, LARGE_TENSOR = "table_0", "table_1"
+"""Tensors of 4 MiB, and in large models of 64 MiB, that `write_weights` makes."""
+
+TYPES = {
+    "float32": (np.dtype(np.float32), TensorProto.FLOAT),
+    "float16": (np.dtype(np.float16), TensorProto.FLOAT16),
+    "bfloat16": (np.dtype(ml_dtypes.bfloat16), TensorProto.BFLOAT16),
+    "int8": (np.dtype(np.int8), TensorProto.INT8),
+}
+"""Types of weights, by the names that `write_types` takes."""
 
 VERSION = {"ir_version": 10, "producer_name": "benchmark"}
-OPSETS = [helper.make_opsetid("", 18), helper.make_opsetid("org.example", 1)]
+OPSETS = [
+    helper.make_opsetid("", 18),
+    helper.make_opsetid("org.example", 1),
+    helper.make_opsetid("ai.onnx.ml", 3),
+]
 
 
 def write_tiny(path: Path, n_nodes: int) -> None:
@@ -51,11 +64,15 @@ def write_nodes(path: Path, n_nodes: int) -> None:
 def write_weights(path: Path, nbytes: int) -> None:
     """Write about so many bytes of float32 weights, in tensors of 4, 8, 12 and 16 MiB in turn.
 
+    If that is much, the second has 64 MiB.
+
     Only one tensor at a time is in memory, so the records around them are put together by hand:
     a message is its fields, one after the other, with the length of all in front.
     """
     n_tensors = -(-nbytes // (10 * MIB))
     sizes = list(islice(cycle(mib * MIB for mib in (4, 8, 12, 16)), n_tensors))
+    if nbytes > 1000 * MIB:
+        sizes[1] = 64 * MIB
     starts = [_start_of_initializer(i, size) for i, size in enumerate(sizes)]
     graph = _graph("weights", 1, [1, 1024])
     rows = [f"row_{i}" for i in range(len(sizes))]
@@ -75,6 +92,79 @@ def write_weights(path: Path, nbytes: int) -> None:
             out.write(start)
             out.write(random.standard_normal(size // 4, dtype=np.float32) * np.float32(0.02))
         out.write(tail + ModelProto(opset_import=OPSETS).SerializeToString())
+
+
+def write_external(path: Path, nbytes: int) -> None:
+    """Write about so many bytes of float32 weights into a file beside the ONNX file."""
+    graph = _graph("external", 1, [1, 1024])
+    graph.node.add(op_type="Identity", input=["value_0"], output=["value_1"])
+    random = np.random.default_rng(SEED)
+    offset = 0
+    with path.with_suffix(".bin").open("wb") as out:
+        for i, mib in enumerate(islice(cycle((4, 8, 12, 16)), -(-nbytes // (10 * MIB)))):
+            size = mib * MIB
+            tensor = graph.initializer.add(dims=[size // 4096, 1024], name=f"table_{i}")
+            tensor.data_type, tensor.data_location = TensorProto.FLOAT, TensorProto.EXTERNAL
+            for key, value in (
+                ("location", path.with_suffix(".bin").name),
+                ("offset", str(offset)),
+                ("length", str(size)),
+            ):
+                tensor.external_data.add(key=key, value=value)
+            out.write(random.standard_normal(size // 4, dtype=np.float32) * np.float32(0.02))
+            offset += size
+    _save(graph, path)
+
+
+def write_trees(path: Path, n_trees: int) -> None:
+    """Write a regressor of full trees of depth 8, with 30 features and thresholds of float32."""
+    inner, nodes = 255, 511
+    random = np.random.default_rng(SEED)
+    number = np.tile(np.arange(nodes), n_trees)
+    tree = np.repeat(np.arange(n_trees), nodes)
+    is_inner = number < inner
+    leaves = ~is_inner
+    thresholds = np.where(is_inner, random.standard_normal(len(number)), 0).astype(np.float32)
+    attributes = {
+        "n_targets": 1,
+        "nodes_treeids": tree,
+        "nodes_nodeids": number,
+        "nodes_featureids": np.where(is_inner, random.integers(0, 30, len(number)), 0),
+        "nodes_values": thresholds,
+        "nodes_modes": np.where(is_inner, "BRANCH_LEQ", "LEAF"),
+        "nodes_truenodeids": np.where(is_inner, 2 * number + 1, 0),
+        "nodes_falsenodeids": np.where(is_inner, 2 * number + 2, 0),
+        "nodes_missing_value_tracks_true": np.zeros(len(number), np.int64),
+        "target_treeids": tree[leaves],
+        "target_nodeids": number[leaves],
+        "target_ids": np.zeros(leaves.sum(), np.int64),
+        "target_weights": random.standard_normal(leaves.sum()).astype(np.float32),
+    }
+    graph = _graph("trees", 1, ["batch", 30])
+    node = graph.node.add(op_type="TreeEnsembleRegressor", domain="ai.onnx.ml")
+    node.input.append("value_0")
+    node.output.append("value_1")
+    for name, values in attributes.items():
+        plain = values if isinstance(values, int) else values.tolist()
+        node.attribute.append(helper.make_attribute(name, plain))
+    _save(graph, path)
+
+
+def write_types(path: Path, name: str, nbytes: int) -> None:
+    """Write weights of one type, as they look in trained networks: normal, of several widths."""
+    random = np.random.default_rng(SEED)
+    dtype, data_type = TYPES[name]
+    graph = _graph("types", 1, [1])
+    graph.node.add(op_type="Identity", input=["value_0"], output=["value_1"])
+    n = nbytes // 8 // dtype.itemsize
+    for i in range(8):
+        width = 0.01 * 2 ** (i / 2)
+        values = random.standard_normal(n, dtype=np.float32) * np.float32(width)
+        if dtype == np.int8:  # symmetric, to the largest value
+            values = np.rint(values * (127 / np.abs(values).max()))
+        raw = values.astype(dtype).tobytes()
+        graph.initializer.add(name=f"w_{i}", dims=[n], data_type=data_type, raw_data=raw)
+    _save(graph, path)
 
 
 def write_matrix(path: Path, n_rows: int) -> None:

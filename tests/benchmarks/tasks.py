@@ -6,12 +6,16 @@ if anything, is its result: a check of what it did, off the clock.
 """
 
 import json
+import os
 import pkgutil
+import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 from hashlib import sha256
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 FRAMEWORKS = set("catboost jax keras lightgbm onnxruntime sklearn tensorflow torch xgboost".split())
@@ -25,15 +29,26 @@ def import_onnxroot() -> Iterator[Any]:
     yield sorted(FRAMEWORKS & set(sys.modules))
 
 
-def load_and_save(source: str, target: str) -> Iterator[Any]:
-    """Read and write an ONNX file with onnx itself."""
+# --- onnx -------------------------------------------------------------------------------------
+
+
+def onnx_both(source: str, target: str) -> Iterator[Any]:
+    """Read and write: the measure of all others; the result is the time of reading."""
     onnx = import_module("onnx")
+    beside = {}
+    if Path(source).with_suffix(".bin").exists():
+        name = Path(target).with_suffix(".bin").name
+        beside = {"save_as_external_data": True, "location": name}
     yield
-    onnx.save(onnx.load(source), target)
+    start = time.perf_counter()
+    model = onnx.load(source)
+    seconds = time.perf_counter() - start
+    onnx.save(model, target, **beside)
     yield
+    yield seconds
 
 
-def load_tensor(source: str, name: str) -> Iterator[Any]:
+def onnx_tensor(source: str, name: str) -> Iterator[Any]:
     """Read an ONNX file, which is what onnx needs to give one of its tensors."""
     onnx = import_module("onnx")
     yield
@@ -42,40 +57,139 @@ def load_tensor(source: str, name: str) -> Iterator[Any]:
     yield next(sha256(t.raw_data).hexdigest() for t in model.graph.initializer if t.name == name)
 
 
-def write(source: str, address: str) -> Iterator[Any]:
+# --- onnxroot ---------------------------------------------------------------------------------
+
+
+def onnxroot_write(source: str, target: str, compression: str) -> Iterator[Any]:
     """Write an ONNX file to a ROOT file, proof included."""
+    onnxroot = _all_of_onnxroot()
+    yield
+    onnxroot.write(source, f"{target}:models/model", compression=compression)
+    yield
+
+
+def onnxroot_read(source: str, target: str) -> Iterator[Any]:
+    """Read a model from a ROOT file into an ONNX file."""
+    onnxroot = _all_of_onnxroot()
+    yield
+    with onnxroot.open(source) as model:
+        model.save(target)
+    yield
+
+
+def onnxroot_tensor(source: str, name: str) -> Iterator[Any]:
+    """Open a model in a ROOT file and read one tensor."""
+    onnxroot = _all_of_onnxroot()
+    yield
+    with onnxroot.open(source) as model:
+        values = model.tensors[name].numpy()
+    yield
+    yield sha256(values).hexdigest()
+
+
+def onnxroot_add(source: str, address: str) -> Iterator[Any]:
+    """Write an ONNX file into a ROOT file that holds other things."""
     onnxroot = _all_of_onnxroot()
     yield
     onnxroot.write(source, address)
     yield
 
 
-def read(address: str, target: str) -> Iterator[Any]:
-    """Read a model from a ROOT file into an ONNX file."""
-    onnxroot = _all_of_onnxroot()
-    yield
-    with onnxroot.open(address) as model:
-        model.save(target)
-    yield
-
-
-def read_tensor(address: str, name: str) -> Iterator[Any]:
-    """Open a model in a ROOT file and read one tensor."""
-    onnxroot = _all_of_onnxroot()
-    yield
-    with onnxroot.open(address) as model:
-        values = model.tensors[name].numpy()
-    yield
-    yield sha256(values).hexdigest()
-
-
-def compare(old: str, new: str) -> Iterator[Any]:
+def onnxroot_diff(old: str, new: str) -> Iterator[Any]:
     """Compare two models."""
     onnxroot = _all_of_onnxroot()
     yield
     found = onnxroot.diff(old, new)
     yield
     yield found.to_json()
+
+
+# --- what a user would pick instead -----------------------------------------------------------
+
+
+def blob_write(source: str, target: str) -> Iterator[Any]:
+    """Write the bytes of an ONNX file into a ROOT file with PyROOT."""
+    root = _root()
+    yield
+    file = root.TFile.Open(target, "RECREATE")
+    file.WriteObject(root.BytesOf(source), "model")
+    file.Close()
+    yield
+
+
+def blob_read(source: str, target: str) -> Iterator[Any]:
+    """Read those bytes, and write them into a file."""
+    root = _root()
+    yield
+    file = root.TFile.Open(source)
+    root.Save(file.Get("model"), target)
+    file.Close()
+    yield
+
+
+def safetensors_write(source: str, target: str) -> Iterator[Any]:
+    """Write the weights alone, which are in memory."""
+    onnx, safetensors = import_module("onnx"), import_module("safetensors.numpy")
+    initializers = onnx.load(source).graph.initializer
+    arrays = {t.name: onnx.numpy_helper.to_array(t) for t in initializers}
+    yield
+    safetensors.save_file(arrays, target)
+    yield
+
+
+def safetensors_read(source: str, target: str) -> Iterator[Any]:
+    """Read the weights into memory."""
+    del target
+    safetensors = import_module("safetensors.numpy")
+    yield
+    arrays = safetensors.load_file(source)
+    yield
+    yield len(arrays)
+
+
+def safetensors_tensor(source: str, name: str) -> Iterator[Any]:
+    """Open the file and read one tensor."""
+    safetensors = import_module("safetensors")
+    yield
+    with safetensors.safe_open(source, "np") as file:
+        values = file.get_tensor(name)
+    yield
+    yield sha256(values).hexdigest()
+
+
+def cp_write(source: str, target: str) -> Iterator[Any]:
+    """Copy the file, and the one beside it."""
+    yield
+    for suffix in (".onnx", ".bin"):
+        beside = Path(source).with_suffix(suffix)
+        if beside.exists():
+            subprocess.run(["cp", beside, Path(target).with_suffix(suffix)], check=True)
+    yield
+
+
+BLOB = """
+#include <fstream>
+std::vector<char> BytesOf(const char *path)
+{
+   std::ifstream in(path, std::ios::binary | std::ios::ate);
+   std::vector<char> bytes(in.tellg());
+   in.seekg(0).read(bytes.data(), bytes.size());
+   return bytes;
+}
+void Save(const std::vector<char> &bytes, const char *path)
+{
+   std::ofstream(path, std::ios::binary).write(bytes.data(), bytes.size());
+}
+"""
+
+
+def _root() -> Any:
+    """Import PyROOT, which can't make a ``std::vector<char>`` of bytes by itself."""
+    warnings.simplefilter("ignore")  # the wheel says that it is new
+    root = import_module("ROOT")
+    root.gInterpreter.Declare(BLOB)
+    root.Save(root.BytesOf(__file__), os.devnull)  # compiles them
+    return root
 
 
 def _all_of_onnxroot() -> Any:
@@ -88,10 +202,8 @@ def _all_of_onnxroot() -> Any:
     return package
 
 
-TASKS = (import_onnxroot, load_and_save, load_tensor, write, read, read_tensor, compare)
-
 if __name__ == "__main__":
-    task = {task.__name__: task for task in TASKS}[sys.argv[1]](*sys.argv[2:])
+    task = globals()[sys.argv[1]](*sys.argv[2:])
     next(task)
     print("ready", flush=True)
     sys.stdin.readline()

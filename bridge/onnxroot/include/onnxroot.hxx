@@ -24,6 +24,7 @@
 #define ONNXROOT_HXX
 
 #include "onnxroot/error.hxx"
+#include "onnxroot/limits.hxx"
 #include "onnxroot/rebuild.hxx"
 #include "onnxroot/root_file.hxx"
 #include "onnxroot/save.hxx"
@@ -52,8 +53,10 @@ inline std::vector<std::string> ListModels(const std::string &file)
 class Model {
 public:
    /// Open a model; without a directory, the only one in the file.
-   explicit Model(const std::string &file, const std::string &directory = "")
-      : fStored(std::make_unique<detail::Stored>(file, Trim(directory)))
+   ///
+   /// Limits say how much the file may ask for; raise them if you trust its author.
+   explicit Model(const std::string &file, const std::string &directory = "", const Limits &limits = {})
+      : fStored(std::make_unique<detail::Stored>(file, Trim(directory), limits))
    {
    }
 

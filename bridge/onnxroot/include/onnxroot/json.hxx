@@ -14,6 +14,7 @@
 #include <cstring>
 #include <map>
 #include <stdexcept>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -104,12 +105,15 @@ private:
          Json::Fail("values nested at most 100 deep");
       Json value;
       if (Take('{')) {
+         std::set<std::string> seen; // readers could differ in which of two counts
          value.fKind = Json::Kind::kObject;
          for (bool more = !Take('}'); more; more = !Take('}')) {
             if (!value.fKeys.empty())
                Need(',');
             Need('"');
             value.fKeys.push_back(String());
+            if (!seen.insert(value.fKeys.back()).second)
+               Json::Fail("each key once");
             Need(':');
             value.fItems.push_back(Value(depth + 1));
          }

@@ -10,7 +10,9 @@
 #include "envelopes.hxx"
 #include "error.hxx"
 #include "json.hxx"
+#include "limits.hxx"
 #include "root_file.hxx"
+#include "spec.hxx"
 #include "unzip.hxx"
 #include "xxhash.hxx"
 
@@ -20,6 +22,7 @@
 #include <cstdint>
 #include <cstring>
 #include <map>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -42,6 +45,7 @@ public:
          where.Fail(name, error.what(), "something else", "it is missing or damaged");
       }
       CountCopies();
+      CheckSizes();
    }
    std::size_t NClusters() const { return fDigests.size(); }
 
@@ -99,6 +103,8 @@ private:
    {
       std::string bytes;
       const std::uint64_t stored = link.fLocator.fNBytes;
+      if (link.fLength > fFile.Limit().MostOfTable(std::min(stored, fFile.NBytes())))
+         throw std::invalid_argument("metadata that the bytes at hand can hold");
       if (stored == link.fLength) {
          bytes.resize(fFile.CheckedSize(link.fLocator.fPosition, stored, fWhere, fName));
          fFile.Read(bytes.data(), link.fLocator.fPosition, stored, fWhere, fName);
@@ -179,6 +185,32 @@ private:
       if (fClusters.size() != NClusters())
          fWhere.Fail(fName, std::to_string(NClusters()) + " clusters", std::to_string(fClusters.size()), advice);
    }
+   /// What the pages unpack to must be possible, before any is read.
+   void CheckSizes() const
+   {
+      const std::string folder = "tensors/";
+      const bool isStorage = fName.compare(0, folder.size(), folder) == 0;
+      std::set<std::pair<std::uint64_t, std::uint64_t>> pieces;
+      std::uint64_t stored = 0, unpacked = 0, values = 0;
+      for (const Cluster &cluster : fClusters)
+         for (const auto &[name, parts] : fColumns)
+            for (const Part &part : parts) {
+               std::uint64_t nbytes = 0;
+               const bool large = isStorage && name == "values" && !part.fIsIndex;
+               if (part.fNumber >= cluster.fPages.size())
+                  continue; // which is found when it is read
+               for (const Page &page : cluster.fPages[part.fNumber]) {
+                  nbytes += page.fNElements * part.fSize;
+                  if (!large && pieces.emplace(page.fLocator.fPosition, page.fLocator.fNBytes).second)
+                     stored += std::min(page.fLocator.fNBytes, fFile.NBytes());
+               }
+               (large ? values : unpacked) += nbytes;
+               fWhere.Need(!large || nbytes <= kChunkNBytes, fName, "clusters of at most 8 MiB", "a longer one");
+            }
+      fWhere.Need(unpacked <= fFile.Limit().MostOfTable(stored) &&
+                     values / fFile.Limit().fPayloadRatio <= fFile.NBytes(),
+                  fName, "values that the bytes at hand can hold (or higher Limits)", "more");
+   }
    std::map<std::string, Column> ReadColumns(std::size_t copy)
    {
       std::map<std::string, Column> columns;
@@ -242,19 +274,44 @@ private:
    /// Undo the splitting of values by bytes, and differences and zigzag coding; append the values.
    void Decode(const Part &part, std::uint64_t n, std::vector<char> &out) const
    {
-      std::uint64_t sum = 0;
       const std::size_t first = out.size();
       out.resize(first + n * part.fSize);
+      char *const target = out.data() + first;
+      if (part.fStored == 2)
+         DecodeAs<std::uint16_t>(part, n, target);
+      else if (part.fStored == 4)
+         DecodeAs<std::uint32_t>(part, n, target);
+      else
+         DecodeAs<std::uint64_t>(part, n, target);
+   }
+   /// \tparam T holds a value as it is stored
+   template <typename T>
+   void DecodeAs(const Part &part, std::uint64_t n, char *target) const
+   {
+      const auto *bytes = reinterpret_cast<const unsigned char *>(fPage.data());
+      auto stored = [&](std::uint64_t i) {
+         T value = 0;
+         if (part.fSplit)
+            for (std::size_t b = 0; b < sizeof(T); ++b)
+               value = static_cast<T>(value | static_cast<T>(static_cast<T>(bytes[b * n + i]) << (8 * b)));
+         else
+            std::memcpy(&value, bytes + i * sizeof(T), sizeof(T));
+         return value;
+      };
+      if (part.fSplit && !part.fZigzag && !part.fDelta) { // weights: a loop that compilers make fast
+         for (std::uint64_t i = 0; i < n; ++i) {
+            const T value = stored(i);
+            std::memcpy(target + i * sizeof(T), &value, sizeof(T));
+         }
+         return;
+      }
+      std::uint64_t sum = 0;
       for (std::uint64_t i = 0; i < n; ++i) {
-         std::uint64_t value = 0;
-         for (std::uint64_t b = 0; b < part.fStored; ++b)
-            value |= std::uint64_t(static_cast<unsigned char>(fPage[part.fSplit ? b * n + i : i * part.fStored + b]))
-                     << (8 * b);
+         T value = stored(i);
          if (part.fZigzag)
-            value = (value >> 1) ^ (0 - (value & 1));
-         if (part.fDelta)
-            value = sum += value;
-         std::memcpy(out.data() + first + i * part.fSize, &value, part.fSize);
+            value = static_cast<T>((value >> 1) ^ (T(0) - (value & 1)));
+         sum = part.fDelta ? sum + value : value;
+         std::memcpy(target + i * part.fSize, &sum, part.fSize); // the lowest bytes come first
       }
    }
    void Check(const Xxh64 &digest, std::size_t cluster) const

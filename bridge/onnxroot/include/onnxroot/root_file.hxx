@@ -8,6 +8,7 @@
 
 #include "error.hxx"
 #include "file_bytes.hxx"
+#include "limits.hxx"
 #include "spec.hxx"
 #include "unzip.hxx"
 
@@ -29,7 +30,8 @@ namespace onnxroot::detail {
 /// as ROOT's TFile reference describes them.
 class RootFile {
 public:
-   explicit RootFile(const std::string &path) : fWhere{path, ""}, fBytes(fWhere), fSize(fBytes.Size())
+   explicit RootFile(const std::string &path, const Limits &limits = {})
+      : fWhere{path, ""}, fLimits(limits), fBytes(fWhere), fSize(fBytes.Size())
    {
       Bytes head = Take(0, std::min<std::uint64_t>(fSize, 64), "");
       if (fSize < 64 || head.fData.compare(0, 4, "root") != 0)
@@ -80,6 +82,8 @@ public:
       return found;
    }
    const Where &Location() const { return fWhere; }
+   const Limits &Limit() const { return fLimits; }
+   std::uint64_t NBytes() const { return fSize; }
 
    /// A number of bytes that the file has at that place.
    std::size_t CheckedSize(std::uint64_t position, std::uint64_t nbytes, const Where &where,
@@ -250,6 +254,7 @@ private:
    }
    std::map<std::string, std::vector<Key>> fKeys; ///< by directory
    Where fWhere;
+   Limits fLimits;
    FileBytes fBytes;
    std::uint64_t fSize = 0, fTop = 0;
 };

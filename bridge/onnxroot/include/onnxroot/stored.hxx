@@ -71,7 +71,7 @@ struct Payloads {
 /// A model's tables and payloads, checked as they are read.
 class Stored {
 public:
-   Stored(const std::string &path, const std::string &directory) : fFile(path)
+   Stored(const std::string &path, const std::string &directory, const Limits &limits = {}) : fFile(path, limits)
    {
       fWhere = fFile.Location();
       fWhere.fModel = directory;
@@ -86,6 +86,14 @@ public:
       if (!text)
          fWhere.Fail("", "a model", "no manifest of one", Have(fFile.Models()));
       fManifest = ParseManifest(*text, fWhere);
+      std::uint64_t left = fFile.Limit().fPayloadRatio * fFile.NBytes();
+      auto take = [&](std::uint64_t nbytes) {
+         fWhere.Need(nbytes <= left, "", "files that the bytes at hand can hold (or higher Limits)", "longer ones");
+         left -= nbytes;
+      };
+      take(Manifest().fNBytes);
+      for (const auto &external : Manifest().fExternalFiles)
+         take(external.fNBytes);
    }
    const Where &Location() const { return fWhere; }
    const ManifestInfo &Manifest() const { return fManifest->fInfo; }

@@ -1,0 +1,134 @@
+"""Compression as ROOT has it: blocks, each behind a header that says how it was made.
+
+Source: ROOT's ``core/zip/src/RZip.cxx``, and ``ZipLZ4.cxx`` for the checksum of LZ4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import uproot
+import xxhash
+
+__all__ = [
+    "COMPRESSIONS",
+    "METADATA",
+    "Compression",
+    "Piece",
+    "decompress",
+    "nbytes_of",
+    "parse_compression",
+]
+
+U8 = npt.NDArray[np.uint8]
+Piece = bytes | memoryview
+
+COMPRESSIONS = ("zstd", "lz4", "lzma", "none")
+"""Names of compressions; all but ``none`` take a level behind a colon."""
+
+_LEAST_NBYTES: Final = 1 << 9  # fewer bytes take less time to store than to compress
+_LEAST_GAIN: Final = 64  # less than this part is not worth the time to decompress
+_MOST_NBYTES: Final = 1 << 23  # of a block; the header has room for twice as many
+_LEAST_PART: Final = 1 << 14  # smaller parts of a page are compressed together
+
+
+@dataclass(frozen=True, slots=True)
+class Compression:
+    """A way to compress.
+
+    Attributes:
+        code: ROOT's number for it.
+        head: What every block begins with; nothing if none is made.
+        coder: Uproot's class, made for a level.
+    """
+
+    code: int
+    head: bytes
+    coder: Any
+
+    def __call__(self, data: U8, n_parts: int = 1) -> list[Piece]:
+        """Compress.
+
+        Args:
+            data: Some bytes.
+            n_parts: Of how many equal parts, which differ in kind, they consist.
+
+        Returns:
+            Blocks, in pieces that belong end to end; or the bytes as they are, where compression
+            would not be worth while.
+        """
+        if not self.head or len(data) < _LEAST_NBYTES:
+            return [memoryview(data)]
+        step = min(len(data) // n_parts, _MOST_NBYTES)
+        step = step if step >= _LEAST_PART else _MOST_NBYTES
+        pieces = [
+            piece
+            for start in range(0, len(data), step)
+            for piece in self._block(data[start : start + step])
+        ]
+        worth_while = nbytes_of(pieces) + len(data) // _LEAST_GAIN < len(data)
+        return pieces if worth_while else [memoryview(data)]
+
+    def _block(self, data: U8) -> list[Piece]:
+        content = memoryview(self.coder.compress(data))
+        checksum = xxhash.xxh64_digest(content) if self.head == _LZ4 else b""
+        sizes = (len(content) + len(checksum), len(data))
+        return [self.head + b"".join(n.to_bytes(3, "little") for n in sizes) + checksum, content]
+
+
+def decompress(chunk: Any, position: int, stored: int, nbytes: int) -> Any:
+    """Return what blocks unpack to.
+
+    Args:
+        chunk: Uproot's piece of a file.
+        position: Where they begin in the file.
+        stored: How many bytes they have.
+        nbytes: What they unpack to.
+
+    Returns:
+        Uproot's piece without a file.
+    """
+    cursor = uproot.source.cursor.Cursor(position)
+    return uproot.compression.decompress(chunk, cursor, {}, stored, nbytes)
+
+
+def nbytes_of(pieces: Iterable[Piece]) -> int:
+    """Return how many bytes some pieces have together."""
+    return sum(map(len, pieces))
+
+
+_LZ4: Final = b"L4\x01"
+_KINDS: Final = {  # ROOT's number, the begin of a block, uproot's class, lowest and highest level
+    "zstd": (5, b"ZS\x01", uproot.ZSTD, 1, 22),
+    "lz4": (4, _LZ4, uproot.LZ4, 1, 12),
+    "lzma": (2, b"XZ\x00", uproot.LZMA, 1, 9),
+}
+
+
+def parse_compression(text: str) -> Compression:
+    """Return what a name such as ``zstd``, ``zstd:9`` or ``none`` means.
+
+    Raises:
+        ValueError: There is no such compression or level.
+    """
+    name, _, level = text.partition(":")
+    if text == "none":
+        return Compression(0, b"", None)
+    if name in _KINDS:
+        number, head, kind, low, high = _KINDS[name]
+        if not level:
+            level = str(low)
+        if level.isdigit() and low <= int(level) <= high:
+            return Compression(100 * number + int(level), head, kind(int(level)))
+    raise ValueError(
+        f"no compression {text!r}: expected one of {', '.join(COMPRESSIONS)}, "
+        "with a level if you like, such as zstd:9"
+    )
+
+
+METADATA: Final = parse_compression("zstd")
+"""Of all but the payload."""

@@ -1,0 +1,53 @@
+"""The golden models' sources, converted today: the same outputs, and how the bytes differ."""
+
+import pytest
+
+pytest.importorskip("onnxruntime")
+
+from onnxroot.adapter import find_adapter
+from onnxroot.errors import MissingDependencyError
+from tests.golden import (
+    WITH_SOURCE,
+    convert,
+    disagreement,
+    golden,
+    run,
+    samples_of,
+    source_of,
+)
+from tests.samples import SAID
+
+
+def difference(found, expected):
+    """Return how a model made today differs from the golden one, in a few words."""
+    if found.SerializeToString(deterministic=True) == expected:
+        return "the same bytes"
+    import onnx  # noqa: PLC0415  (every adapter has it)
+
+    old = onnx.ModelProto.FromString(expected)
+    parts = [
+        field.name
+        for field in old.DESCRIPTOR.fields
+        if getattr(found, field.name) != getattr(old, field.name) and field.name != "graph"
+    ]
+    for field in old.graph.DESCRIPTOR.fields:
+        here, there = getattr(found.graph, field.name), getattr(old.graph, field.name)
+        if here != there:
+            parts.append(f"graph.{field.name}" + f" ({len(there)}, now {len(here)})")
+    return f"other bytes: {', '.join(parts) or 'their order'}"
+
+
+@pytest.mark.parametrize("name", WITH_SOURCE)
+def test_a_source_converted_today_gives_the_same_outputs(name, record_property):
+    try:
+        model = convert(name)
+    except MissingDependencyError as error:
+        pytest.skip(str(error))
+    record_property(SAID, f"{name}: {difference(model, golden(name).read_bytes())}")
+    inputs, expected = samples_of(name)
+    assert not disagreement(name, run(model.SerializeToString(), inputs), expected)
+
+
+def test_every_source_has_an_adapter():
+    for name in WITH_SOURCE:
+        assert find_adapter(source_of(name)), name

@@ -1,0 +1,95 @@
+"""Fuzz every target for a while, from a corpus of golden models; fail on whatever is found.
+
+`python -m tests.fuzz.run [--seconds N] [--only TARGET] [--findings FOLDER]`. What is found lies in
+the folder; `python -m tests.fuzz.fuzz TARGET FILE` shows it again. It becomes a test.
+"""
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+
+from tests.fuzz.targets import TARGETS, seeds
+
+EXECUTED = re.compile(r"^(\d+) runs$|stat::number_of_executed_units: (\d+)", re.MULTILINE)
+CPP = "cpp"
+ENVIRONMENT = {**os.environ, "ASAN_OPTIONS": "detect_leaks=0"}  # of ROOT's there are many
+MOST_MB = 2000  # most of it takes what finds the faults; one input's memory is a test's to judge
+SLOWEST = 20  # seconds for one input, on a busy machine
+
+
+def fuzz(name: str, seconds: int, findings: Path) -> bool:
+    """Fuzz a target; return whether nothing was found."""
+    with tempfile.TemporaryDirectory() as folder:
+        corpus = Path(folder, "corpus")
+        corpus.mkdir()
+        for number, seed in enumerate(seeds("root" if name == CPP else name)):
+            (corpus / f"seed{number}").write_bytes(seed)
+        libfuzzer = [
+            *(f"-max_total_time={seconds}", f"-rss_limit_mb={MOST_MB}", f"-timeout={SLOWEST}"),
+            *(f"-artifact_prefix={findings}/{name}-", "-print_final_stats=1", "-len_control=0"),
+            *("-max_len=70000", str(corpus)),
+        ]
+        command = [sys.executable, "-m", "tests.fuzz.fuzz", name, *libfuzzer]
+        if name == CPP:
+            program = Path(folder, "fuzz")
+            if not find_spec("ROOT") or not (shutil.which("clang++") or shutil.which("g++")):
+                print(f"{name}: left out, for there is no ROOT or no compiler")
+                return True
+            compile_with_sanitizers(program)
+            command = [str(program), *libfuzzer]
+            if not shutil.which("clang++"):
+                command = [str(program), str(seconds), "1", *map(str, corpus.iterdir())]
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            env=ENVIRONMENT,
+            cwd=findings if name == CPP else None,  # where the simple loop keeps its last file
+        )
+    output = done.stdout + done.stderr
+    runs = [n for match in EXECUTED.finditer(output) for n in match.groups() if n]
+    print(f"{name}: {runs[0] if runs else 'no'} runs in {seconds} s, exit code {done.returncode}")
+    if done.returncode:
+        print(output[-6000:])
+    return not done.returncode
+
+
+def compile_with_sanitizers(program: Path) -> None:
+    """Compile the C++ target: for libFuzzer if there is clang, else with a simple loop."""
+    from tests.cxx import FOLDER, INCLUDE, root_folder  # noqa: PLC0415
+
+    root = root_folder()
+    sanitizers = "address,undefined"
+    compiler = ["g++", f"-fsanitize={sanitizers}"]
+    if shutil.which("clang++"):
+        compiler = ["clang++", "-DONNXROOT_LIBFUZZER", f"-fsanitize=fuzzer,{sanitizers}"]
+    command = [
+        *(*compiler, "-std=c++17", "-O1", "-g", "-fno-sanitize-recover=undefined"),
+        *(f"-I{INCLUDE}", f"-isystem{root}/include", FOLDER / "fuzz.cxx", "-o", program),
+        *(f"-L{root}/lib", f"-Wl,-rpath,{root}/lib", "-lCore", "-lRIO"),
+    ]
+    subprocess.run(list(map(str, command)), check=True)
+
+
+def main() -> int:
+    """Fuzz what was asked for."""
+    parser = argparse.ArgumentParser(description="Fuzz onnxroot.")
+    parser.add_argument("--seconds", type=int, default=120)
+    parser.add_argument("--only", choices=[*TARGETS, CPP], action="append")
+    parser.add_argument("--findings", type=Path, default=Path(tempfile.gettempdir(), "findings"))
+    options = parser.parse_args()
+    options.findings.mkdir(parents=True, exist_ok=True)
+    names = options.only or [*TARGETS, CPP]
+    good = [fuzz(name, options.seconds, options.findings.resolve()) for name in names]
+    return 0 if all(good) else 1
+
+
+sys.exit(main())

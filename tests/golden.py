@@ -1,0 +1,158 @@
+"""The golden models: what is on record of them, and what a version of onnxroot must do with them.
+
+Each check returns what is wrong, nothing if all is well: the tests assert that, and the matrix
+counts it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import onnxroot
+from onnxroot.adapter import Options, find_adapter
+
+GOLDEN_FOLDER = Path(__file__).resolve().parents[1] / "golden_models"
+CATALOGUE: dict[str, str] = json.loads((GOLDEN_FOLDER / "catalogue.json").read_text())["models"]
+"""Digests of the records: a golden model that is lost must fail, not shrink a loop."""
+GOLDEN_NAMES = tuple(CATALOGUE)
+
+Arrays = dict[str, np.ndarray]
+
+
+def golden(name: str) -> Path:
+    """Return the path of a golden model."""
+    return GOLDEN_FOLDER / name / f"{name}.onnx"
+
+
+def record_of(name: str) -> dict[str, Any]:
+    return json.loads((GOLDEN_FOLDER / name / "golden.json").read_text())
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def files_of(name: str) -> dict[str, str]:
+    """Return the digests on record, by path within the model's folder."""
+    return {path: entry["sha256"] for path, entry in record_of(name)["files"].items()}
+
+
+def roots_of(name: str) -> list[Path]:
+    """Return the ROOT files that format versions wrote."""
+    return [GOLDEN_FOLDER / name / path for path in files_of(name) if path.endswith(".root")]
+
+
+RUNNABLE = tuple(name for name in GOLDEN_NAMES if "samples" in record_of(name))
+WITH_SOURCE = tuple(name for name in GOLDEN_NAMES if "source" in record_of(name))
+
+
+def source_of(name: str) -> Path:
+    return GOLDEN_FOLDER / name / "source" / record_of(name)["source"]["file"]
+
+
+# --- checks --------------------------------------------------------------------------------------
+
+
+def check_stored(name: str, root: Path) -> str:
+    """Restore the ONNX file, and its external files, from a ROOT file."""
+    with tempfile.TemporaryDirectory() as folder, onnxroot.open(root) as model:
+        model.save(Path(folder) / f"{name}.onnx")
+        expected = {
+            path: digest
+            for path, digest in files_of(name).items()
+            if not re.search(r"\.(root|npz)$|^source/", path)
+        }
+        differing = [p for p, digest in expected.items() if sha256(Path(folder) / p) != digest]
+    return ", ".join(differing)
+
+
+def check_round_trip(name: str, root: Path) -> str:
+    """Write a model to a ROOT file, and restore it."""
+    onnxroot.write(golden(name), f"{root}:model")
+    return check_stored(name, root)
+
+
+def check_run(name: str) -> str:
+    """Run the restored model: bit for bit as the original, and as its framework."""
+    inputs, expected = samples_of(name)
+    (root, *_) = roots_of(name)
+    with tempfile.TemporaryDirectory() as folder, onnxroot.open(root) as model:
+        model.save(Path(folder) / "model.onnx")
+        restored = run(str(Path(folder) / "model.onnx"), inputs)
+    original = run(str(golden(name)), inputs)
+    for output, value in restored.items():
+        if value.dtype != original[output].dtype or value.tobytes() != original[output].tobytes():
+            return f"{output} differs from the original's"
+    return disagreement(name, restored, expected)
+
+
+def check_source(name: str) -> str:
+    """Convert a source today: the same outputs.
+
+    Raises:
+        MissingDependencyError: Its framework is not installed.
+    """
+    inputs, expected = samples_of(name)
+    return disagreement(name, run(convert(name).SerializeToString(), inputs), expected)
+
+
+# --- their parts ---------------------------------------------------------------------------------
+
+
+def convert(name: str) -> Any:
+    """Let the adapter convert a source, as is on record; return the ModelProto."""
+    path, options = source_of(name), record_of(name)["source"]["options"]
+    found = find_adapter(path)
+    assert found, f"no adapter knows {path.name}"
+    return found[0].convert(path, Options(**options)).model
+
+
+def samples_of(name: str) -> tuple[Arrays, Arrays]:
+    """Return the inputs and the framework's outputs."""
+    with np.load(GOLDEN_FOLDER / name / f"{name}.npz") as arrays:
+        groups = [
+            {key[len(kind) :]: value for key, value in arrays.items() if key.startswith(kind)}
+            for kind in ("input.", "output.")
+        ]
+    return groups[0], groups[1]
+
+
+def run(model: str | bytes, inputs: Arrays) -> Arrays:
+    """Return what onnxruntime makes of inputs; maps by ascending key, as the samples have them."""
+    import onnxruntime  # noqa: PLC0415  (not everywhere)
+
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    return dict(zip(names, map(_flat, session.run(None, inputs)), strict=True))
+
+
+def _flat(value: Any) -> np.ndarray:
+    if isinstance(value, list):
+        return np.array([[row[key] for key in sorted(row)] for row in value], np.float32)
+    array = np.asarray(value)
+    return array.astype(np.str_) if array.dtype == object else array
+
+
+def disagreement(name: str, found: Arrays, expected: Arrays) -> str:
+    """Return how outputs differ from the framework's by more than is on record."""
+    if set(found) != set(expected):
+        return f"outputs {sorted(found)}, expected {sorted(expected)}"
+    allowed = record_of(name)["samples"]
+    for output, wanted in expected.items():
+        value = found[output]
+        if wanted.dtype.kind == "U":
+            same = value.tolist() == wanted.tolist()
+        else:
+            same = value.shape == wanted.shape and np.allclose(
+                value, wanted, rtol=allowed["rtol"], atol=allowed["atol"], equal_nan=True
+            )
+        if not same:
+            return f"{output} differs from what {allowed['expected_from']} gave"
+    return ""

@@ -1,0 +1,52 @@
+"""Work that is done ahead: in order, and bounded."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from threading import Event
+
+import pytest
+
+from onnxroot._overlap import Ahead, in_order, new_pool
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 50])
+def test_results_come_in_order(n: int) -> None:
+    assert list(in_order(lambda item: item * item, range(n))) == [i * i for i in range(n)]
+
+
+def test_only_a_few_items_are_taken_ahead() -> None:
+    taken: list[int] = []
+
+    def items() -> Iterator[int]:
+        for i in range(1000):
+            taken.append(i)
+            yield i
+
+    with closing(in_order(str, items())) as results:
+        assert next(results) == "0"
+        assert len(taken) < 20
+
+
+def test_an_error_takes_the_place_of_its_result() -> None:
+    results = in_order(lambda item: 1 // (3 - item), range(10))
+    assert [next(results) for _ in range(3)] == [0, 0, 1]
+    with pytest.raises(ZeroDivisionError):
+        next(results)
+
+
+def test_numbers_are_worked_out_ahead_but_not_behind_the_stop() -> None:
+    done: list[int] = []
+    last = Event()
+
+    def square(number: int) -> int:
+        done.append(number)
+        if number == 2:
+            last.set()
+        return number * number
+
+    with new_pool() as pool:
+        ahead = Ahead(square, lambda: pool)
+        assert ahead.get(0, 3) == 0
+        assert last.wait(10)  # nobody has asked for it yet
+        assert [ahead.get(number, 3) for number in (1, 2)] == [1, 4]
+    assert sorted(done) == [0, 1, 2]
