@@ -1,6 +1,7 @@
 """The command: what it prints, how it exits, and what users see when something is wrong."""
 
 import json
+import re
 import runpy
 import subprocess
 import sys
@@ -433,14 +434,17 @@ def test_optimised_python_finds_damage(kind: str, folder: Path) -> None:
 
 
 def test_names_do_not_steer_the_terminal(tmp_path):
+    plain = tmp_path / "plain.onnx"
+    plain.write_bytes(MODEL)
     model = linear_model()
     model.graph.initializer[0].name = "w\x1b]0;title\x07\x1b[2J"
     model.graph.input[0].name = "\u202einput"
     onnxroot.write(model, tmp_path / "m.root", metadata={"note\x1b[31m": "\x9b31m"})
-    for words in (["ls"], ["show"], ["verify", "--tensors"]):
+    for words in (["ls"], ["show"], ["show", "--nodes"], ["diff", plain], ["verify", "--tensors"]):
         done = run(*words, tmp_path / "m.root", color=True)
-        assert done.exit_code == 0
-        assert not {"\x1b", "\x07", "\x9b", "\u202e"} & set(done.output)
+        assert done.exit_code == (words[0] == "diff")
+        output = re.sub(r"\x1b\[(0|1|3[2356])m", "", done.output)  # bold and colours of our own
+        assert not {"\x1b", "\x07", "\x9b", "\u202e"} & set(output)
     assert "w\\x1b]0;title\\x07\\x1b[2J FLOAT" in done.output
     with uproot.update(tmp_path / "m.root") as file:
         file["evil\x1b[2J/manifest"] = '{"format":"onnxroot"}'

@@ -163,8 +163,11 @@ def test_all_of_it(place: str, tmp_path: Path) -> None:
 
 def test_the_command(place: str, tmp_path: Path) -> None:
     url = f"{place}/small.root"
-    assert [line.split()[0] for line in done("ls", url).splitlines()] == ["dir/external", "tagger"]
-    assert f"model      {url}:tagger" in done("show", f"{url}:tagger")
+    assert [line.split()[0] for line in done("ls", url).splitlines()[1:]] == [
+        "dir/external",
+        "tagger",
+    ]
+    assert f"model       {url}:tagger" in done("show", f"{url}:tagger")
     assert [line.split(": ")[0] for line in done("verify", url).splitlines()] == [
         f"{url}:dir/external",
         f"{url}:tagger",
