@@ -135,6 +135,7 @@ MOMENTS = {
 }
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize(
     ("moment", "number"),
     [

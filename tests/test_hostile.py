@@ -117,6 +117,11 @@ def many_fields(data: bytearray) -> None:
     table.set_footer(sealed(footer[:24] + extension + footer[24 + size :]), zipped=True)
 
 
+def keys_before_the_file(data: bytearray) -> None:
+    begin, name_nbytes = (struct.unpack_from(">i", data, at)[0] for at in (8, 28))
+    struct.pack_into(">i", data, begin + name_nbytes + 26, -16)
+
+
 FILES: dict[str, tuple[Callable[[bytearray], None], str]] = {
     "a page of many elements": (
         change_pages("NodeProto", lambda _, cs: [[(HUGE, *c[0][1:])] for c in cs]),
@@ -135,8 +140,9 @@ FILES: dict[str, tuple[Callable[[bytearray], None], str]] = {
     "a header of all bytes": (change_anchor(NBYTES_HEADER=1 << 62), "NodeProto: "),
     "a header far away": (change_anchor(SEEK_HEADER=(1 << 64) - 8), "NodeProto: can't be read"),
     "a footer that is the header": (change_anchor(SEEK_FOOTER=5000), "NodeProto: "),
+    "keys before the file": (keys_before_the_file, "m.root: "),
     "many pages": (many_pages, "NodeProto: its description: .* unpack to"),
-    "many rows": (many_rows, "36028797018963968 rows, the manifest says 2"),
+    "many rows": (many_rows, "36028797018963968"),
     "many fields": (many_fields, "NodeProto: its description: .* unpack to"),
     "directories in two places": (
         lambda data: nested_directories(data, 40, 2),

@@ -51,6 +51,7 @@ print(json.dumps(found))
 """
 
 
+@pytest.mark.sweep
 def test_modes_agree(tmp_path: Path) -> None:
     whole = golden("mlp_jet_tagger").with_name("mlp_jet_tagger.v1.root").read_bytes()
     damages = {

@@ -14,7 +14,7 @@ import pytest
 import uproot
 
 import onnxroot
-from tests.samples import SAID
+from tests.samples import SAID, graph_model, raw_tensor
 
 pytestmark = [
     pytest.mark.root,
@@ -137,3 +137,25 @@ def histogram(values, low, high):
     bins = np.floor(50 * (values[inside] - low) / (high - low)).astype(int)
     n_above = len(values) - np.count_nonzero(below) - len(bins)
     return [np.count_nonzero(below), *np.bincount(bins, minlength=50).tolist(), n_above]
+
+
+SUMS = """
+import sys
+import ROOT
+
+for storage in sys.argv[2:]:
+    frame = ROOT.RDataFrame("model/tensors/" + storage, sys.argv[1])
+    code = "double sum = 0; for (auto x : values) sum += x; return sum;"
+    print(frame.Define("sum_", code).Sum("sum_").GetValue())
+"""
+
+
+def test_large_pages_of_noise(tmp_path):
+    """ROOT refuses a page if a block of it did not shrink."""
+    noise = np.random.default_rng(3).integers(-(2**20), 2**20, 600_000)
+    arrays = [noise.astype(dtype) for dtype in ("float32", "float64", "int16", "int64")]
+    tensors = [raw_tensor(str(array.dtype), array) for array in arrays]
+    onnxroot.write(graph_model(tensors).SerializeToString(), tmp_path / "m.root")
+    storages = ("float", "double", "int16", "int64")
+    found = run_root("-W", "ignore", "-c", SUMS, tmp_path / "m.root", *storages).split()
+    assert list(map(float, found)) == [float(array.astype("int64").sum()) for array in arrays]

@@ -7,6 +7,7 @@ where data are as rare as anywhere: for these it goes near, to a hundred thousan
 
 from __future__ import annotations
 
+from collections import UserList
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -42,6 +43,8 @@ class Column:
 
 def indices(where: Any, names: Sequence[str]) -> list[int]:
     """Return the columns that a part of a ColumnTransformer takes, as numbers."""
+    if isinstance(where, UserList):  # of scikit-learn 1.5 and 1.6, which warn when it is read
+        where = where.data
     if isinstance(where, slice):
         where = list(range(len(names)))[where] if not isinstance(where.start, str) else []
     items = [where] if isinstance(where, (str, int)) else list(where)

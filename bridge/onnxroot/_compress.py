@@ -14,12 +14,14 @@ import numpy.typing as npt
 import uproot
 import xxhash
 
+from onnxroot._blocks import check_blocks
+
 __all__ = [
     "COMPRESSIONS",
     "METADATA",
     "Compression",
     "Piece",
-    "decompress",
+    "decompressed",
     "nbytes_of",
     "parse_compression",
 ]
@@ -33,7 +35,6 @@ COMPRESSIONS = ("zstd", "lz4", "lzma", "none")
 _LEAST_NBYTES: Final = 1 << 9  # fewer bytes take less time to store than to compress
 _LEAST_GAIN: Final = 64  # less than this part is not worth the time to decompress
 _MOST_NBYTES: Final = 1 << 23  # of a block; the header has room for twice as many
-_LEAST_PART: Final = 1 << 14  # smaller parts of a page are compressed together
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +51,11 @@ class Compression:
     head: bytes
     coder: Any
 
-    def __call__(self, data: U8, n_parts: int = 1) -> list[Piece]:
+    def __call__(self, data: U8) -> list[Piece]:
         """Compress.
 
         Args:
             data: Some bytes.
-            n_parts: Of how many equal parts, which differ in kind, they consist.
 
         Returns:
             Blocks, in pieces that belong end to end; or the bytes as they are, where compression
@@ -63,13 +63,13 @@ class Compression:
         """
         if not self.head or len(data) < _LEAST_NBYTES:
             return [memoryview(data)]
-        step = min(len(data) // n_parts, _MOST_NBYTES)
-        step = step if step >= _LEAST_PART else _MOST_NBYTES
-        pieces = [
-            piece
-            for start in range(0, len(data), step)
-            for piece in self._block(data[start : start + step])
-        ]
+        pieces: list[Piece] = []
+        for start in range(0, len(data), _MOST_NBYTES):
+            some = data[start : start + _MOST_NBYTES]
+            block = self._block(some)
+            if nbytes_of(block) >= len(some):  # ROOT reads no block that did not shrink
+                return [memoryview(data)]
+            pieces += block
         worth_while = nbytes_of(pieces) + len(data) // _LEAST_GAIN < len(data)
         return pieces if worth_while else [memoryview(data)]
 
@@ -80,20 +80,21 @@ class Compression:
         return [self.head + b"".join(n.to_bytes(3, "little") for n in sizes) + checksum, content]
 
 
-def decompress(chunk: Any, position: int, stored: int, nbytes: int) -> Any:
-    """Return what blocks unpack to.
+def decompressed(blocks: U8, nbytes: int) -> U8:
+    """Decompress blocks of any of ROOT's kinds.
 
     Args:
-        chunk: Uproot's piece of a file.
-        position: Where they begin in the file.
-        stored: How many bytes they have.
-        nbytes: What they unpack to.
+        blocks: All of them, end to end.
+        nbytes: How many bytes they must give; no memory is taken before they say so.
 
-    Returns:
-        Uproot's piece without a file.
+    Raises:
+        FormatError: They say something else. Uproot raises others where they are damaged.
     """
-    cursor = uproot.source.cursor.Cursor(position)
-    return uproot.compression.decompress(chunk, cursor, {}, stored, nbytes)
+    check_blocks(memoryview(blocks), nbytes)
+    chunk = uproot.source.chunk.Chunk.wrap(None, blocks)
+    cursor = uproot.source.cursor.Cursor(0)
+    found = uproot.compression.decompress(chunk, cursor, {}, len(blocks), nbytes)
+    return np.frombuffer(found.raw_data, np.uint8)
 
 
 def nbytes_of(pieces: Iterable[Piece]) -> int:

@@ -41,11 +41,6 @@ class Encoding:
     is_index: bool = False
     is_split: bool = False
 
-    @property
-    def n_parts(self) -> int:
-        """How many parts of equal length a page has."""
-        return self.dtype.itemsize if self.is_split else 1
-
 
 _PLAIN: Final = {  # code: dtype
     0x01: "<u1",
@@ -119,9 +114,10 @@ def encode(values: npt.NDArray[Any], encoding: Encoding) -> U8:
         values = np.diff(values, prepend=values.dtype.type(0))
     elif encoding.dtype.kind == "i":
         values = values << 1 ^ values >> 8 * encoding.dtype.itemsize - 1
-    parts = np.empty((encoding.n_parts, len(values)), np.uint8)
+    size = encoding.dtype.itemsize
+    parts = np.empty((size, len(values)), np.uint8)
     for i, part in enumerate(parts):
-        part[:] = values.view(np.uint8)[i :: encoding.n_parts]
+        part[:] = values.view(np.uint8)[i::size]
     return parts.reshape(-1)
 
 
@@ -137,9 +133,10 @@ def decode(page: U8, encoding: Encoding) -> npt.NDArray[Any]:
     """
     if not encoding.is_split:
         return page.view(encoding.dtype)
-    values = np.empty(len(page) // encoding.n_parts, encoding.dtype)
-    for i, part in enumerate(page.reshape(encoding.n_parts, -1)):
-        values.view(np.uint8)[i :: encoding.n_parts] = part
+    size = encoding.dtype.itemsize
+    values = np.empty(len(page) // size, encoding.dtype)
+    for i, part in enumerate(page.reshape(size, -1)):
+        values.view(np.uint8)[i::size] = part
     if encoding.is_index:
         np.cumsum(values, out=values)
     elif encoding.dtype.kind == "i":

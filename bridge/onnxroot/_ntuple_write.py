@@ -137,7 +137,7 @@ class NTuple:
         step = CHUNK_NBYTES // encoding.dtype.itemsize
         for start in range(0, len(values), step):
             some = values[start : start + step]
-            pieces = self._compression(encode(some, encoding), encoding.n_parts)
+            pieces = self._compression(encode(some, encoding))
             checksum = xxhash.xxh3_64()
             for piece in pieces:
                 checksum.update(piece)

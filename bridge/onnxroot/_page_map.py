@@ -8,10 +8,11 @@ from collections.abc import Iterable
 from itertools import accumulate
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import xxhash
 
-from onnxroot._blocks import check_blocks
-from onnxroot._compress import decompress
+from onnxroot._compress import decompressed
 from onnxroot._envelopes import Header, Page, parse_footer, parse_header, parse_page_list
 from onnxroot._limits import Limits
 from onnxroot.errors import FormatError
@@ -133,7 +134,7 @@ def check_anchor(data: bytes) -> None:
         raise FormatError("the checksum of its anchor is wrong")
 
 
-def read_piece(ntuple: Any, page: Page, length: int) -> memoryview:
+def read_piece(ntuple: Any, page: Page, length: int) -> npt.NDArray[np.uint8]:
     """Return the bytes of a page or an envelope, unpacked.
 
     Args:
@@ -145,10 +146,9 @@ def read_piece(ntuple: Any, page: Page, length: int) -> memoryview:
         FormatError: It has another length.
     """
     chunk = ntuple.file.source.chunk(page.offset, page.offset + page.num_bytes)
+    data = np.frombuffer(chunk.raw_data, np.uint8)
     if page.num_bytes < length:
-        check_blocks(memoryview(chunk.raw_data).cast("B"), length)
-        chunk = decompress(chunk, page.offset, page.num_bytes, length)
-    data = memoryview(chunk.raw_data).cast("B")
+        data = decompressed(data, length)
     if len(data) != length:
         raise FormatError(f"a piece has {len(data)} bytes, expected {length}")
     return data

@@ -597,8 +597,8 @@ class TableReader:
         pages: list[npt.NDArray[Any]] = []
         columns = self._pages.cluster(cluster)
         for page in columns[number] if number < len(columns) else ():
-            data = read_piece(self._ntuple, page, page.n_elements * encoding.dtype.itemsize)
-            pages.append(decode(np.frombuffer(data, np.uint8), encoding))
+            nbytes = page.n_elements * encoding.dtype.itemsize
+            pages.append(decode(read_piece(self._ntuple, page, nbytes), encoding))
         if encoding.is_index:
             return np.concatenate([np.zeros(1, np.int64), *pages])
         if len(pages) == 1:

@@ -16,7 +16,7 @@ import uproot
 import xxhash
 
 from onnxroot._chunks import labels, storages_of, values_of
-from onnxroot._compress import METADATA, Compression, parse_compression
+from onnxroot._compress import METADATA, Compression, decompressed, parse_compression
 from onnxroot._dtypes import Storage
 from onnxroot._manifest import TableInfo
 from onnxroot._ntuple_write import NTuple, Pages
@@ -171,15 +171,12 @@ def add_streamer_info(record: tuple[int, bytes] | None) -> bytes | None:
     """
     nbytes, data = record or (0, b"")
     if nbytes != len(data):
-        chunk = uproot.source.chunk.Chunk.wrap(None, np.frombuffer(data, np.uint8))
-        cursor = uproot.source.cursor.Cursor(0)
         try:
-            found = uproot.compression.decompress(chunk, cursor, {}, len(data), nbytes)
+            data = decompressed(np.frombuffer(data, np.uint8), nbytes).tobytes()
         except Exception as error:
             raise FormatError(
                 "the list of streamer infos can't be decompressed; the file is damaged"
             ) from error
-        data = bytes(found.raw_data)
     others = uproot.models.TObjString.Model_TObjString.class_rawstreamers
     return add_to_list(data, {name: info for _, info, name, _ in others})
 

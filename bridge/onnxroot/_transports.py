@@ -10,7 +10,7 @@ import errno
 import re
 import socket
 import threading
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any, Final, Protocol, TypeVar
@@ -237,7 +237,7 @@ class _Fsspec(_Client):
             found = self._fs._cat_ranges(*arguments)  # noqa: SLF001  (fsspec's name for its own loop)
         else:
             found = _in_thread(self._fs.cat_ranges, *arguments)
-        answers = await asyncio.wait_for(found, self._timeout)
+        answers = await _within(found, self._timeout)
         for answer in answers:
             if isinstance(answer, BaseException):
                 raise answer
@@ -259,7 +259,7 @@ class _Fsspec(_Client):
             is_async = self._fs.async_impl
             found = self._fs._info if is_async else None  # noqa: SLF001  (as above)
             answer = found(self._path) if found else _in_thread(self._fs.info, self._path)
-            return await asyncio.wait_for(answer, self._timeout)
+            return await _within(answer, self._timeout)
 
         self._forget()
         found = self.result(_in_loop(info()))
@@ -286,6 +286,23 @@ async def _again(ask: Callable[[], Coroutine[Any, Any, T]]) -> T:
         if not _is_passing(error):
             raise
     return await ask()
+
+
+async def _within(work: Awaitable[T], seconds: float) -> T:
+    """Wait for an answer, but not for ever.
+
+    What is late is not broken off: clients have calls of their own under way, of which asyncio
+    would report that nobody looked at how they ended.
+
+    Raises:
+        asyncio.TimeoutError: There is none.
+    """
+    task = asyncio.ensure_future(work)
+    task.add_done_callback(lambda late: late.cancelled() or late.exception())
+    done, _ = await asyncio.wait({task}, timeout=seconds)
+    if not done:
+        raise asyncio.TimeoutError
+    return task.result()
 
 
 def _in_loop(work: Coroutine[Any, Any, T]) -> Future[T]:

@@ -26,7 +26,7 @@ def quantized():
     bits = qkeras.quantized_bits(6, 0, alpha=1)
     for n in (32, 8):
         x = qkeras.QDense(n, kernel_quantizer=bits, bias_quantizer=bits)(x)
-        x = qkeras.QActivation(qkeras.quantized_relu(6))(x)
+        x = qkeras.QActivation("quantized_relu(6)")(x)  # QKeras can't read back the object
     return tf_keras.Model(given, layers.Dense(3, activation="softmax")(x))
 
 def quantized_images():

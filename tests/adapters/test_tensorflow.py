@@ -1018,9 +1018,9 @@ def test_shape_is_needed(tmp_path):
 
 def test_batch_normalization_that_keras_dropped(tmp_path):
     architecture = sequential_1(
-        layer("BatchNormalization", name="n", mode=1, axis=-1, epsilon=1e-3, input_dim=3)
+        layer("BatchNormalization", name="n", mode=2, axis=-1, epsilon=1e-3, input_dim=3)
     )
-    assert "mode=1" in refusal(write_pair(tmp_path, architecture, {"n": [("g", draw(3))]}))
+    assert "mode=2" in refusal(write_pair(tmp_path, architecture, {"n": [("g", draw(3))]}))
 
 
 def test_damaged_files(tmp_path):

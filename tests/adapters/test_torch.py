@@ -313,7 +313,14 @@ FILES = {
     ),
     "checkpoint": (
         lambda m, p: torch.save(
-            {"epoch": 3, "state_dict": {f"model.{k}": v for k, v in m.state_dict().items()}}, p
+            {
+                "epoch": 3,
+                "state_dict": {
+                    **{f"model.{k}": v for k, v in m.state_dict().items()},
+                    "loss.weight": torch.ones(3),  # beside the module, in Lightning
+                },
+            },
+            p,
         ),
         ".ckpt",
         "state_dict",
