@@ -334,7 +334,9 @@ def test_a_renaming_of_real_models_is_no_rewiring(tmp_path: Path) -> None:
             continue
         model = ModelProto.FromString(data)
         rename_all(model)
-        found = compared(tmp_path, data, model)
+        (tmp_path / "old.onnx").write_bytes(data)
+        (tmp_path / "new.onnx").write_bytes(model.SerializeToString())
+        found = onnxroot.diff(tmp_path / "old.onnx", tmp_path / "new.onnx")
         lines = [line for line in lines_of(found) if line[0] not in ">@"]
         assert not lines, (name, lines)
 
@@ -495,6 +497,7 @@ def test_long_lists_are_cut(tmp_path: Path) -> None:
     assert len(lines) == 32
 
 
+@pytest.mark.sweep
 def test_git(tmp_path: Path) -> None:
     """A real repository, set up as the README says."""
 

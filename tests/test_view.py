@@ -74,6 +74,7 @@ def test_without_netron(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "pip install 'onnxroot[view]'" in result.stderr
 
 
+@pytest.mark.sweep
 def test_command(tmp_path: Path) -> None:
     """It prints the address, answers, and ends without a word at Ctrl-C."""
     onnxroot.write(golden("functions"), tmp_path / "m.root")

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from functools import cache
 from html import escape
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from onnxroot._busy import Progress
@@ -48,7 +49,7 @@ def report_pages(view: ModelView, progress: Progress | None = None) -> Iterator[
         f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta name="viewport" content="width=device-width,initial-scale=1">'
         f"<title>{escape(name)}: ONNX model</title><style>{_style()}</style></head><body>\n"
-        f'<header><h1>{escape(name)}</h1><p class="soft mono">{escape(view.address)}</p>'
+        f'<header><h1>{escape(name)}</h1><p class="soft mono">{escape(_place(view))}</p>'
     )
     yield _navigation(found) + "</header>\n<main>\n"
     yield _summary(found) + _interface(view) + _operators(found)
@@ -71,6 +72,11 @@ def _style() -> str:
 
 def _name(view: ModelView) -> str:
     return view.address.replace("\\", "/").rpartition("/")[2].rpartition(":")[2] or view.address
+
+
+def _place(view: ModelView) -> str:
+    """Return the address without folders: a page may go to people who should not see them."""
+    return Path(view.path).name + view.address.removeprefix(view.path)
 
 
 def _navigation(found: dict[str, Any]) -> str:
@@ -129,7 +135,8 @@ def _operators(found: dict[str, Any]) -> str:
     chart = bar_chart("Nodes by operator", shown)
     caption = f"{found['nodes']:,} nodes of {len(counts)} operators.{rest}"
     return (
-        f'<section id="operators"><h2>Operators</h2><figure>{chart}'
+        f'<section id="operators"><h2>Operators</h2><figure>'
+        f'<div class="scroll chart">{chart}</div>'
         f"<figcaption>{caption}</figcaption></figure></section>\n"
     )
 
