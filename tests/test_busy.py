@@ -55,6 +55,23 @@ def test_quiet() -> None:
     assert seen(SLOW.format(quiet=True, end="")) == (0, "")
 
 
+@pytest.mark.sweep
+def test_of_many_models_the_last_is_named() -> None:
+    code, text = seen(
+        """
+import onnxroot._busy
+onnxroot._busy._SECONDS = 0.05
+import time
+with onnxroot._busy.busy("looking", counts=True) as progress:
+    time.sleep(0.6)
+    progress(3, 8, "failed: [b].onnx\\x1b]0;title")
+    time.sleep(1)
+"""
+    )
+    assert (code, "looking" in text, "3/8" in text) == (0, True, True)
+    assert "failed: [b].onnx\\x1b]0;title" in text
+
+
 def test_short_ones_show_nothing() -> None:
     code = "from onnxroot._busy import busy\nwith busy('x') as p: p(1, 2)"
     assert seen(code) == (0, "")

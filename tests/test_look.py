@@ -45,6 +45,52 @@ def test_the_same_in_both_files(pair: tuple[ModelView, ModelView]) -> None:
         assert values_or_error(plain, name) == values_or_error(stored, name)
 
 
+def test_the_same_parts(pair: tuple[ModelView, ModelView]) -> None:
+    plain, stored = pair
+    for name, tensor in plain.tensors.items():
+        if tensor.shape and isinstance(values_or_error(plain, name), tuple):
+            whole = tensor.numpy()[1:3]
+            for part in (tensor[1:3], stored.tensors[name][1:3]):
+                assert (part.dtype, part.shape) == (whole.dtype, whole.shape)
+                if whole.dtype == object:
+                    assert part.tolist() == whole.tolist()
+                else:
+                    assert part.tobytes() == whole.tobytes()
+
+
+@pytest.mark.parametrize("kind", ["FLOAT", "INT4", "FLOAT16", "UINT8"])
+def test_blocks_are_the_whole(kind: str, tmp_path: Path) -> None:
+    """Of raw data and of numbers, which hold several small elements."""
+    number, size = TensorProto.DataType.Value(kind), 9_000_001
+    bits = {"FLOAT": 32, "INT4": 4, "FLOAT16": 16, "UINT8": 8}[kind]
+    data = np.random.default_rng(0).integers(0, 60, -(-size * bits // 8), np.uint8)
+    data[-1] &= 15
+    tensor = TensorProto(name="raw", data_type=number, dims=[size], raw_data=data.tobytes())
+    onnxroot.write(graph_model([tensor]), tmp_path / "m.root")
+    with onnxroot.open(tmp_path / "m.root") as model:
+        blocks = list(model.tensors["raw"].blocks())
+        whole = model.tensors["raw"].numpy()
+    assert len(blocks) == max(1, -(-size * bits // (8 << 23)))
+    assert np.concatenate(blocks).tobytes() == whole.tobytes()
+
+
+def test_a_malformed_tensor_is_named(tmp_path: Path) -> None:
+    """In part as in whole."""
+    tensor = TensorProto(name="t", data_type=TensorProto.INT64, dims=[4], int32_data=[1, 2, 3, 4])
+    (tmp_path / "m.onnx").write_bytes(graph_model([tensor]).SerializeToString())
+    with (
+        open_view(tmp_path / "m.onnx") as view,
+        pytest.raises(onnxroot.UnsupportedModelError, match=r"tensor 't' .* malformed"),
+    ):
+        view.tensors["t"][1:2]
+
+
+def test_limits_hold_for_onnx_files_too(tmp_path: Path) -> None:
+    (tmp_path / "m.onnx").write_bytes(golden("control_flow").read_bytes())
+    with pytest.raises(onnxroot.FormatError, match="nest deeper than 3"):
+        onnxroot.diff(tmp_path / "m.onnx", tmp_path / "m.onnx", limits=onnxroot.Limits(depth=3))
+
+
 @pytest.mark.parametrize("field", ["int64_data", "float_data", "int32_data"])
 def test_parts_of_a_payload(field: str, tmp_path: Path) -> None:
     """In whatever order they are asked for; varints in windows."""

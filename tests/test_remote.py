@@ -174,6 +174,9 @@ def test_the_command(place: str, tmp_path: Path) -> None:
     ]
     done("convert", f"{url}:tagger", tmp_path / "tagger.onnx", "--timeout", "30")
     assert (tmp_path / "tagger.onnx").read_bytes() == MODEL
+    assert done("diff", tmp_path / "tagger.onnx", f"{url}:tagger").startswith("identical")
+    done("report", f"{url}:tagger", "-o", tmp_path / "tagger.html", "--timeout", "30")
+    assert "small.root:tagger" in (tmp_path / "tagger.html").read_text()
 
 
 @needs_http

@@ -13,6 +13,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from onnxroot._address import Address, is_remote, parse_address
 from onnxroot._busy import Progress
 from onnxroot._describe import describe
 from onnxroot._html import html_table
@@ -71,12 +72,17 @@ def _style() -> str:
 
 
 def _name(view: ModelView) -> str:
-    return view.address.replace("\\", "/").rpartition("/")[2].rpartition(":")[2] or view.address
+    return _place(view).rpartition(":")[2].rpartition("/")[2]
 
 
 def _place(view: ModelView) -> str:
-    """Return the address without folders: a page may go to people who should not see them."""
-    return Path(view.path).name + view.address.removeprefix(view.path)
+    """Return the address without what people who get the page should not see.
+
+    That is the folders, and the query of a URL, in which there may be a key.
+    """
+    address = parse_address(view.address)
+    path = address.path.partition("?")[0] if is_remote(address.path) else address.path
+    return str(Address(Path(path).name, address.directory))
 
 
 def _navigation(found: dict[str, Any]) -> str:
