@@ -287,6 +287,27 @@ def read_large(place: str, timeout: float) -> None:
         model.tensors["w3"].numpy()
 
 
+@needs_http
+@pytest.mark.parametrize("command", ["ls", "show", "diff", "report", "view", "verify", "cp"])
+def test_every_command_waits_no_longer(command: str, http: FileServer, tmp_path: Path) -> None:
+    http.faults = dict.fromkeys(range(1, 10), "stall")
+    more = {"diff": ["m.onnx"], "report": ["-o", tmp_path / "m.html"], "cp": [tmp_path / "m.root"]}
+    result = run(command, f"{http.url}/small.root", *more.get(command, []), "--timeout", "0.2")
+    assert result.exit_code == 2
+    assert "no answer within 0.2 s" in result.stderr
+    assert not any(tmp_path.iterdir())
+
+
+@needs_http
+def test_a_page_tells_no_keys(http: FileServer, tmp_path: Path) -> None:
+    onnxroot.report(f"{http.url}/small.root:tagger?key=secret", tmp_path / "m.html")
+    page = (tmp_path / "m.html").read_text()
+    assert "<h1>tagger</h1>" in page
+    assert "small.root:tagger" in page
+    assert "secret" not in page
+    assert http.url not in page
+
+
 def test_no_such_file(place: str) -> None:
     with pytest.raises(FileNotFoundError, match=r"No such file.*missing\.root"):
         onnxroot.list_models(f"{place}/missing.root")
