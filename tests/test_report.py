@@ -10,6 +10,7 @@ import pytest
 from onnx import helper
 
 import onnxroot
+from onnxroot._look import open_view
 from onnxroot._report import MOST_CHARTS
 from tests.chromium import Chromium
 from tests.golden import GOLDEN_NAMES, golden
@@ -86,6 +87,10 @@ def test_names_are_no_markup(tmp_path: Path) -> None:
     (tmp_path / "m.onnx").write_bytes(model.SerializeToString())
     page = Page(page_of(tmp_path / "m.onnx", tmp_path))
     assert not page.named("script")
+    with open_view(tmp_path / "m.onnx") as view:
+        for shown in (view, view.tensors, view.tensors[nasty]):
+            assert "&lt;script&gt;" in shown._repr_html_()
+            assert "<script>" not in shown._repr_html_()
 
 
 def test_most_charts(tmp_path: Path) -> None:
