@@ -175,7 +175,7 @@ def convert(
     if options.pop("embed"):
         raise click.BadParameter("is for one model, to .onnx", param_hint="--embed")
     try:
-        with workers(jobs, dask) as executor, shown("looking", counts=True) as bar:
+        with workers(jobs, dask) as executor, shown("converting", counts=True) as bar:
             report = convert_many(sources, destination, executor, progress=_told(bar), **options)
     except KeyboardInterrupt:
         say("onnxroot: interrupted; give the same command again to go on", err=True)
