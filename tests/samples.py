@@ -1,4 +1,4 @@
-"""Small models that several tests share, and where the golden ones are."""
+"""Small models that several tests share, and which golden ones these look at."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -6,9 +6,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import onnx
+import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from onnxroot._dtypes import ELEMENT_TYPES
+from tests.golden import GOLDEN_NAMES
 
 OLD_ONNX = tuple(map(int, onnx.__version__.split(".")[:2])) < (1, 23)
 """Older versions of onnx read some element types into types of their own."""
@@ -23,6 +25,18 @@ OUTCOMES = "outcomes"
 
 SAID = "counted"
 """Name of the property with a line that a test has to say at the end of a run."""
+
+
+PECULIAR = {"data_types", "external_data", "functions", "malformed_tensors", "types_metadata"}
+"""Golden models that look least like others."""
+
+
+def each_golden() -> list[object]:
+    """Return the names of all golden models, for a test that one Python alone tries on them all."""
+    return [
+        name if name in PECULIAR else pytest.param(name, marks=pytest.mark.sweep)
+        for name in GOLDEN_NAMES
+    ]
 
 
 def files_in(folder: Path) -> dict[str, bytes]:

@@ -13,8 +13,8 @@ import onnxroot
 from onnxroot._look import open_view
 from onnxroot._report import MOST_CHARTS
 from tests.chromium import Chromium
-from tests.golden import GOLDEN_NAMES, golden
-from tests.samples import graph_model, raw_tensor
+from tests.golden import golden
+from tests.samples import each_golden, graph_model, raw_tensor
 from tests.test_cli import done, run
 
 
@@ -48,7 +48,7 @@ def page_of(model: Path | str, folder: Path) -> str:
     return (folder / "report.html").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", GOLDEN_NAMES)
+@pytest.mark.parametrize("name", each_golden())
 def test_every_golden_model_has_a_sound_page(name: str, tmp_path: Path) -> None:
     text = page_of(golden(name), tmp_path)
     page = Page(text)
