@@ -1,4 +1,4 @@
-"""Small models that several tests share, and where the golden ones are."""
+"""Small models that several tests share, and which golden ones these look at."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -6,7 +6,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import onnx
+import pytest
 from onnx import TensorProto, helper, numpy_helper
+
+from onnxroot._dtypes import ELEMENT_TYPES
+from tests.golden import GOLDEN_NAMES
 
 OLD_ONNX = tuple(map(int, onnx.__version__.split(".")[:2])) < (1, 23)
 """Older versions of onnx read some element types into types of their own."""
@@ -21,6 +25,18 @@ OUTCOMES = "outcomes"
 
 SAID = "counted"
 """Name of the property with a line that a test has to say at the end of a run."""
+
+
+PECULIAR = {"data_types", "external_data", "functions", "malformed_tensors", "types_metadata"}
+"""Golden models that look least like others."""
+
+
+def each_golden() -> list[object]:
+    """Return the names of all golden models, for a test that one Python alone tries on them all."""
+    return [
+        name if name in PECULIAR else pytest.param(name, marks=pytest.mark.sweep)
+        for name in GOLDEN_NAMES
+    ]
 
 
 def files_in(folder: Path) -> dict[str, bytes]:
@@ -64,6 +80,18 @@ def graph_model(
 def raw_tensor(name: str, values: npt.NDArray[np.generic]) -> TensorProto:
     """Make a tensor whose elements are in `raw_data`."""
     return numpy_helper.from_array(values, name)
+
+
+def small_tensor(name: str, values: npt.NDArray[np.generic]) -> TensorProto:
+    """Make a tensor of a type of ml_dtypes, which old versions of onnx do not know."""
+    kind = next(e for e in ELEMENT_TYPES.values() if e.numpy == values.dtype.name)
+    data = values.view(np.uint8)
+    if kind.bits == 4:
+        padded = np.append(data & 15, np.zeros(len(data) % 2, np.uint8))
+        data = padded[0::2] | padded[1::2] << 4
+    return TensorProto(
+        name=name, data_type=kind.data_type, dims=values.shape, raw_data=data.tobytes()
+    )
 
 
 def external_tensor(

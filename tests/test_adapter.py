@@ -11,7 +11,7 @@ import pytest
 import uproot
 
 import onnxroot
-from onnxroot import api, cli, errors
+from onnxroot import _cli_convert, api, errors
 from onnxroot._batches import batches_from, columns_of
 from onnxroot.adapter import Batch, Conversion, Options, compare, default_tolerance
 from onnxroot.cli import main
@@ -281,7 +281,7 @@ def test_comparison_of_what_is_no_number():
 
 @pytest.mark.parametrize("text", ["x:?,16", "x:?x16"])
 def test_shapes_on_the_command_line(text):
-    assert cli._parse_input(text) == ("x", (None, 16))
+    assert _cli_convert._parse_input(text) == ("x", (None, 16))
 
 
 def test_a_folder_is_asked_of_the_adapters(tmp_path):

@@ -163,14 +163,20 @@ def test_all_of_it(place: str, tmp_path: Path) -> None:
 
 def test_the_command(place: str, tmp_path: Path) -> None:
     url = f"{place}/small.root"
-    assert [line.split()[0] for line in done("ls", url).splitlines()] == ["dir/external", "tagger"]
-    assert f"model      {url}:tagger" in done("show", f"{url}:tagger")
+    assert [line.split()[0] for line in done("ls", url).splitlines()[1:]] == [
+        "dir/external",
+        "tagger",
+    ]
+    assert f"model       {url}:tagger" in done("show", f"{url}:tagger")
     assert [line.split(": ")[0] for line in done("verify", url).splitlines()] == [
         f"{url}:dir/external",
         f"{url}:tagger",
     ]
     done("convert", f"{url}:tagger", tmp_path / "tagger.onnx", "--timeout", "30")
     assert (tmp_path / "tagger.onnx").read_bytes() == MODEL
+    assert done("diff", tmp_path / "tagger.onnx", f"{url}:tagger").startswith("identical")
+    done("report", f"{url}:tagger", "-o", tmp_path / "tagger.html", "--timeout", "30")
+    assert "small.root:tagger" in (tmp_path / "tagger.html").read_text()
 
 
 @needs_http
@@ -279,6 +285,27 @@ def test_faults_of_http(fault: str, text: str, number: int, http: FileServer) ->
 def read_large(place: str, timeout: float) -> None:
     with onnxroot.open(f"{place}/large.root", timeout=timeout) as model:
         model.tensors["w3"].numpy()
+
+
+@needs_http
+@pytest.mark.parametrize("command", ["ls", "show", "diff", "report", "view", "verify", "cp"])
+def test_every_command_waits_no_longer(command: str, http: FileServer, tmp_path: Path) -> None:
+    http.faults = dict.fromkeys(range(1, 10), "stall")
+    more = {"diff": ["m.onnx"], "report": ["-o", tmp_path / "m.html"], "cp": [tmp_path / "m.root"]}
+    result = run(command, f"{http.url}/small.root", *more.get(command, []), "--timeout", "0.2")
+    assert result.exit_code == 2
+    assert "no answer within 0.2 s" in result.stderr
+    assert not any(tmp_path.iterdir())
+
+
+@needs_http
+def test_a_page_tells_no_keys(http: FileServer, tmp_path: Path) -> None:
+    onnxroot.report(f"{http.url}/small.root:tagger?key=secret", tmp_path / "m.html")
+    page = (tmp_path / "m.html").read_text()
+    assert "<h1>tagger</h1>" in page
+    assert "small.root:tagger" in page
+    assert "secret" not in page
+    assert http.url not in page
 
 
 def test_no_such_file(place: str) -> None:

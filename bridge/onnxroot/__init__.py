@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 from onnxroot._limits import Limits
+from onnxroot._look import diff, report
 from onnxroot.api import (
     convert,
     copy,
@@ -50,10 +51,12 @@ __all__ = [
     "convert",
     "convert_many",
     "copy",
+    "diff",
     "include_dir",
     "list_models",
     "open",
     "remove",
+    "report",
     "verify",
     "write",
 ]

@@ -1,31 +1,47 @@
-"""Models in words: what ``ls`` and ``show`` print, as plain data."""
+"""Models as JSON types: what ``ls`` and ``show`` print."""
 
 from __future__ import annotations
 
-import math
-from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
-
+from onnxroot._busy import Progress
 from onnxroot._limits import Limits
+from onnxroot._messages import Messages
+from onnxroot._model_view import ModelView
 from onnxroot._rntuple_read import RootFile
+from onnxroot._statistics import histogram_of, statistics_of
 from onnxroot._stored import StoredModel
+from onnxroot._tensors import Tensor
+from onnxroot.errors import UnsupportedModelError
 from onnxroot.model import Model
 
-__all__ = ["describe", "readable", "summarise", "summarise_all"]
+__all__ = [
+    "describe",
+    "describe_node",
+    "describe_tensor",
+    "list_nodes",
+    "summarise",
+    "summarise_all",
+]
+
+_N_BINS = 20
 
 
-def summarise(model: Model) -> dict[str, Any]:
-    """Return one line's worth of a model: JSON types only."""
-    manifest = model.manifest
+def summarise(view: ModelView) -> dict[str, Any]:
+    """Return one line's worth of a model."""
+    when = view.parts.written()
     return {
-        "address": model.address,
-        "nodes": len(model.nodes),
-        "parameters": sum(tensor.size for tensor in model.tensors.values()),
-        "onnx_nbytes": manifest.nbytes + sum(f.nbytes for f in manifest.external_files),
-        "opset": model.opset_imports.get("") or model.opset_imports.get("ai.onnx"),
-        "producer": model.producer,
+        "address": view.address,
+        "nodes": view.n_nodes,
+        "parameters": view.n_parameters,
+        "stored_nbytes": view.parts.stored_nbytes(),
+        "onnx_nbytes": _onnx_nbytes(view),
+        "opset": view.opset_imports.get("") or view.opset_imports.get("ai.onnx"),
+        "ir_version": view.ir_version,
+        "producer": view.producer,
+        "written": when.isoformat(sep=" ", timespec="seconds") if when else None,
+        "sha256": view.manifest.sha256 if isinstance(view, Model) else None,
     }
 
 
@@ -49,43 +65,181 @@ def summarise_all(path: str, timeout: float, limits: Limits) -> list[dict[str, A
         ]
 
 
-def describe(model: Model) -> dict[str, Any]:
-    """Return all that ``show`` prints of a model: JSON types only."""
-    manifest = model.manifest
-    operators = Counter(np.asarray(model.nodes["op_type"].to_list(), dtype=object).tolist())
+def _onnx_nbytes(view: ModelView) -> int | None:
+    """Return the size as ONNX; None if an external file is missing."""
+    try:
+        return sum(view.sizes.values())
+    except UnsupportedModelError:
+        return None
+
+
+def describe(
+    view: ModelView, *, statistics: bool = False, progress: Progress | None = None
+) -> dict[str, Any]:
+    """Return all that there is to say of a model.
+
+    Args:
+        view: The model.
+        statistics: Read every tensor, and say what its elements are like.
+        progress: Is told how many bytes of the tensors are read.
+
+    Raises:
+        IntegrityError: A tensor is not what was stored.
+    """
+    manifest = view.manifest if isinstance(view, Model) else None
     tensors = [
-        {
-            "name": tensor.name,
-            "type": tensor.data_type,
-            "shape": list(tensor.shape),
-            "nbytes": tensor.nbytes,
-        }
-        for tensor in model.tensors.values()
+        _tensor_row(tensor, statistics=statistics)
+        for tensor in _counted(view, progress if statistics else None)
     ]
     return {
-        **summarise(model),
-        "sha256": manifest.sha256,
-        "file_nbytes": model.file_nbytes,
-        "ir_version": model.ir_version,
-        "opset_imports": model.opset_imports,
-        "inputs": [str(value) for value in model.inputs],
-        "outputs": [str(value) for value in model.outputs],
-        "operators": dict(operators.most_common()),
+        **summarise(view),
+        "opset_imports": view.opset_imports,
+        "inputs": [str(value) for value in view.inputs],
+        "outputs": [str(value) for value in view.outputs],
+        "operators": view.operators,
         "tensors": tensors,
         "external_files": [
             {"location": f.location, "nbytes": f.nbytes, "sha256": f.sha256}
-            for f in manifest.external_files
+            for f in (manifest.external_files if manifest else ())
         ],
-        "model_metadata": model.metadata,
-        "metadata": manifest.metadata,
-        "provenance": manifest.provenance,
-        "format_version": manifest.format_version,
+        "model_metadata": view.metadata,
+        "metadata": manifest.metadata if manifest else {},
+        "provenance": manifest.provenance if manifest else {},
+        "format_version": manifest.format_version if manifest else None,
     }
 
 
-def readable(nbytes: int) -> str:
-    """Return a size as people read it: ``1.5 MB``."""
-    if nbytes < 1000:
-        return f"{nbytes} B"
-    power = min(int(math.log10(nbytes) // 3), 4)
-    return f"{nbytes / 1000**power:.1f} {' kMGT'[power]}B"
+def _counted(view: ModelView, progress: Progress | None) -> Iterator[Tensor]:
+    """Yield the tensors, and say behind each how far it is."""
+    total = sum(tensor.nbytes for tensor in view.tensors.values()) if progress else 0
+    done = 0
+    for tensor in view.tensors.values():
+        yield tensor
+        if progress:
+            done += tensor.nbytes
+            progress(done, total)
+
+
+def _tensor_row(tensor: Tensor, *, statistics: bool) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "name": tensor.name,
+        "type": tensor.data_type,
+        "shape": list(tensor.shape),
+        "nbytes": _nbytes(tensor),
+    }
+    if statistics:
+        row["statistics"] = _statistics(tensor)
+    return row
+
+
+def _nbytes(tensor: Tensor) -> int | None:
+    """Return the size of a tensor; None if it goes on to the end of a file that is missing."""
+    try:
+        return tensor.nbytes
+    except UnsupportedModelError:
+        return None
+
+
+def _statistics(tensor: Tensor) -> dict[str, Any] | None:
+    try:
+        found = statistics_of(tensor)
+    except UnsupportedModelError:
+        return None
+    return {name: getattr(found, name) for name in found.__slots__} if found else None
+
+
+def describe_tensor(view: ModelView, name: str, *, n_bins: int = _N_BINS) -> dict[str, Any]:
+    """Return what one initializer is like.
+
+    Raises:
+        ValueError: There is none of that name.
+        UnsupportedModelError: It is malformed.
+        IntegrityError: It is not what was stored.
+    """
+    if name not in view.tensors:
+        raise ValueError(_no_such("initializer", name, list(view.tensors), view))
+    tensor = view.tensors[name]
+    found = statistics_of(tensor)
+    histogram = histogram_of(tensor, found, n_bins) if found else None
+    users = [
+        {"node": node["name"], "operator": node["operator"], "input": i}
+        for node in list_nodes(view)
+        for i, value in enumerate(node["inputs"])
+        if value == name
+    ]
+    return {
+        **_tensor_row(tensor, statistics=False),
+        "statistics": {n: getattr(found, n) for n in found.__slots__} if found else None,
+        "histogram": {
+            "low": histogram.low,
+            "high": histogram.high,
+            "counts": list(histogram.counts),
+        }
+        if histogram
+        else None,
+        "users": users,
+    }
+
+
+def list_nodes(view: ModelView) -> Iterator[dict[str, Any]]:
+    """Yield the nodes of the main graph, in order."""
+    messages = Messages(view.parts)
+    for row in messages.held("NodeProto", "GraphProto", "node", view.main_graph):
+        yield {"row": row, **messages.node(row)}
+
+
+def describe_node(view: ModelView, name: str) -> dict[str, Any]:
+    """Return one node with its attributes, and the nodes around it.
+
+    Args:
+        view: The model.
+        name: The node's name, or that of a value that it makes.
+
+    Raises:
+        ValueError: There is no such node.
+    """
+    nodes = list(list_nodes(view))
+    by_name = {value: node for node in reversed(nodes) for value in node["outputs"]}
+    by_name |= {node["name"]: node for node in reversed(nodes) if node["name"]}
+    if name not in by_name:
+        raise ValueError(_no_such("node", name, list(by_name), view))
+    found = by_name[name]
+    messages = Messages(view.parts)
+    attributes = messages.attributes(found["row"])
+    makers = {value: node for node in nodes for value in node["outputs"]}
+    origin = {
+        **{value.name: "input of the graph" for value in view.inputs},
+        **dict.fromkeys(view.tensors, "initializer"),
+        **{value: _called(node) for value, node in makers.items()},
+    }
+    made = set(found["outputs"]) - {""}
+    users = {
+        value: [_called(node) for node in nodes if value in node["inputs"]]
+        for value in found["outputs"]
+        if value
+    }
+    for value in view.outputs:
+        if value.name in made:
+            users[value.name].append("output of the graph")
+    return {
+        "name": found["name"],
+        "operator": found["operator"],
+        "position": nodes.index(found),
+        "inputs": [{"value": v, "from": origin.get(v, "")} for v in found["inputs"]],
+        "outputs": [{"value": v, "to": users.get(v, [])} for v in found["outputs"]],
+        "attributes": {key: messages.attribute_text(row) for key, row in attributes.items()},
+    }
+
+
+def _called(node: dict[str, Any]) -> str:
+    return f"{node['operator']} {node['name']!r}" if node["name"] else str(node["operator"])
+
+
+def _no_such(what: str, name: str, names: list[str], view: ModelView) -> str:
+    from difflib import get_close_matches  # noqa: PLC0415  (for an error alone)
+
+    near = get_close_matches(name, names, n=3, cutoff=0.5)
+    hint = f"; did you mean {', '.join(map(repr, near))}?" if near else ""
+    if not names:
+        hint = "; it has none"
+    return f"{view.address}: no {what} {name!r}{hint}"

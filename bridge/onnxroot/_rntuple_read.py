@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from types import TracebackType
 from typing import Any
 
@@ -315,6 +316,14 @@ class RootFile:
                     with self.translated(key):
                         found += PageMap(ntuple, self.limits).blobs()
         return found
+
+    def written(self, directory: str) -> datetime | None:
+        """Return when the manifest was written, in the local time of the machine that did."""
+        found = self._open_directory(directory)
+        with self.translated(self.path):
+            key = found.key(MANIFEST) if found else None
+            when = getattr(key, "created_on", None)
+        return when if isinstance(when, datetime) else None
 
     def manifest(self, directory: str) -> str:
         """Return the text of a manifest.

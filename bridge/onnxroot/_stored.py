@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from functools import cached_property
 from typing import Any, BinaryIO
 
@@ -17,14 +18,14 @@ from onnxroot._external import ExternalTensor, external_tensors
 from onnxroot._join import Document, PayloadSource, join
 from onnxroot._layout import wire_values
 from onnxroot._manifest import Manifest, parse_manifest
+from onnxroot._parts import tensor_codes_of
 from onnxroot._ragged import distinct, exclusive_sum, scatter
 from onnxroot._rntuple_read import RootFile, TableReader
-from onnxroot._schema import Field
+from onnxroot._schema import Field, Schema
 from onnxroot._sha256 import Sha256
 from onnxroot._spec import (
     EXTERNAL_SEGMENT,
     PAYLOAD,
-    PAYLOAD_FIELDS,
     ROOT_MESSAGE,
     SAMPLES,
     TENSOR,
@@ -43,7 +44,7 @@ _BLOCK = 1 << 18  # values encoded at a time
 
 
 class StoredModel:
-    """One model in an open ROOT file; implements `_join.PayloadSource`.
+    """One model in an open ROOT file; implements `PayloadSource` and `ModelParts`.
 
     Attributes:
         file: The file.
@@ -79,6 +80,47 @@ class StoredModel:
         return (
             str(Address(self.file.path, self.directory)) if self.directory else f"{self.file.path}:"
         )
+
+    @property
+    def path(self) -> str:
+        """The ROOT file."""
+        return self.file.path
+
+    @property
+    def schema(self) -> Schema:
+        """What columns and field codes mean."""
+        return self.manifest.schema
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Bytes of the ONNX file, under an empty name, and of each external file by location."""
+        files = self.manifest.external_files
+        return {"": self.manifest.nbytes} | {file.location: file.nbytes for file in files}
+
+    def digests(self) -> dict[str, str]:
+        """Return what the manifest says of the files in `sizes`."""
+        files = self.manifest.external_files
+        return {"": self.manifest.sha256} | {file.location: file.sha256 for file in files}
+
+    def documents(self) -> dict[str, Document]:
+        """Return the bytes of each of the files in `sizes`, to be read in windows."""
+        return {"": self.document()} | self.files
+
+    def stored_nbytes(self) -> int:
+        """Return how many bytes of the file are the model's."""
+        return sum(length for _, length in self.file.blobs(self.directory))
+
+    def written(self) -> datetime | None:
+        """Return when it was written."""
+        return self.file.written(self.directory)
+
+    def check_open(self) -> None:
+        """See `ModelParts`."""
+        self.file.check_open()
+
+    def close(self) -> None:
+        """Close the ROOT file."""
+        self.file.close()
 
     def reader(self, name: str) -> TableReader:
         """Open the RNTuple of that name."""
@@ -243,8 +285,7 @@ class StoredModel:
     @cached_property
     def tensor_codes(self) -> list[int]:
         """Codes of the fields that hold elements of tensors."""
-        kind = self.manifest.schema[TENSOR]
-        return [kind.by_name[name].code for _, name in PAYLOAD_FIELDS if name in kind.by_name]
+        return tensor_codes_of(self.schema)
 
     def tensor_names(self) -> Column:
         """Return the names of all tensors, by row."""

@@ -1,11 +1,12 @@
-"""The tensors of a stored model, read one at a time."""
+"""The tensors of a model, read one at a time."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from itertools import pairwise
-from typing import Any
+from contextlib import contextmanager
+from itertools import islice, pairwise
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,16 +14,24 @@ import numpy.typing as npt
 from onnxroot._dtypes import ELEMENT_TYPES, ElementType
 from onnxroot._elements import from_numbers, from_raw, from_texts
 from onnxroot._external import ExternalTensor
+from onnxroot._html import html_table
 from onnxroot._join import Document
+from onnxroot._parts import ModelParts
+from onnxroot._plot import plot_tensor
+from onnxroot._readable import readable, shape_text
 from onnxroot._spec import CHUNK_NBYTES, TENSOR
-from onnxroot._stored import StoredModel
+from onnxroot._statistics import statistics_of
 from onnxroot.errors import OnnxRootError, UnsupportedModelError
+
+if TYPE_CHECKING:
+    import awkward as ak
+    from matplotlib.axes import Axes
 
 __all__ = ["Tensor", "Tensors"]
 
 
 class Tensor:
-    """One tensor of a stored model; its elements are read by `numpy`, or in part by an index.
+    """One tensor of a model; its elements are read by `numpy`, or in part by an index.
 
     Attributes:
         name: Its name.
@@ -30,7 +39,7 @@ class Tensor:
         shape: Its dimensions.
     """
 
-    def __init__(self, stored: StoredModel, row: int) -> None:
+    def __init__(self, stored: ModelParts, row: int) -> None:
         """Look the tensor up in its table.
 
         Args:
@@ -61,6 +70,8 @@ class Tensor:
     def nbytes(self) -> int:
         """Bytes its elements take in the ONNX file or the external file."""
         external = self._stored.external.get(self._row)
+        if external is not None and external.length is not None:
+            return external.length  # known, even if the file is missing
         if external is not None:
             return self._external_range(external)[1] - external.offset
         return int(self._stored.payloads.nbytes[self._payloads].sum())
@@ -84,20 +95,47 @@ class Tensor:
                 stored.
             IntegrityError: The file is damaged.
         """
-        self._stored.file.check_open()
+        self._stored.check_open()
         element = ELEMENT_TYPES.get(self._number)
         if element is None:
             raise UnsupportedModelError(
                 f"{self._named}: no such data type; the model is malformed, or newer than this "
                 "version of onnxroot"
             )
-        try:
+        with self._wellformed():
             return self._read(element)
+
+    @contextmanager
+    def _wellformed(self) -> Iterator[None]:
+        """Say of what can't be read that the model is malformed."""
+        try:
+            yield
         except OnnxRootError:
             raise
         except ValueError as error:
             message = f"{self._named}: {error}; the model is malformed"
             raise UnsupportedModelError(message) from error
+
+    def _repr_html_(self) -> str:
+        """Return a table for notebooks; the elements are not read."""
+        row = [self.name, self.data_type, shape_text(self.shape), readable(self.nbytes)]
+        return html_table("Tensor", _HEADS, [row])
+
+    def plot(self, axes: Axes | None = None, *, bins: int = 50) -> Axes:
+        """Draw how the elements are distributed, with matplotlib.
+
+        Args:
+            axes: Where to draw; a figure of its own if not given.
+            bins: Number of bins.
+
+        Returns:
+            Where it was drawn.
+
+        Raises:
+            MissingDependencyError: matplotlib is not installed.
+            UnsupportedModelError: There are no finite real numbers among the elements.
+        """
+        return plot_tensor(self, axes, bins)
 
     def __getitem__(self, rows: slice | int) -> npt.NDArray[Any]:
         """Read a part of the first axis: only the clusters that it lies in.
@@ -125,30 +163,60 @@ class Tensor:
         wanted = range(self.shape[0])[rows]
         if not wanted:
             return self.numpy()[:0] if self.size == 0 else self[:1][:0]
-        first, last = min(wanted[0], wanted[-1]), max(wanted[0], wanted[-1])
-        part = self._part(first, last + 1)
+        first, last = min(wanted[0], wanted[-1]), max(wanted[0], wanted[-1]) + 1
+        per_row = self.size // self.shape[0]
+        part = self._part(first * per_row, last * per_row)
         if part is None:
             return self.numpy()[rows]
-        return part[:: wanted.step]
+        return part.reshape(last - first, *self.shape[1:])[:: wanted.step]
 
-    def _part(self, first: int, last: int) -> npt.NDArray[Any] | None:
-        """Read some rows; None if they can't be found without the others."""
-        self._stored.file.check_open()
+    def blocks(self) -> Iterator[npt.NDArray[Any]]:
+        """Read the elements in order, flat, a few MiB at a time: a tensor of any size passes.
+
+        Yields:
+            New arrays of shape (n,), of the dtype that `numpy` returns. The blocks of two tensors
+            of one type and size end at the same elements.
+
+        Raises:
+            UnsupportedModelError: As `numpy`.
+            IntegrityError: As `numpy`.
+        """
         element = ELEMENT_TYPES.get(self._number)
-        n_rows, shape = self.shape[0], (last - first, *self.shape[1:])
-        per_row = self.size // n_rows
-        if element is None or not element.bits or element.bits * per_row % 8:
+        bits = element.bits if element else 0
+        step = CHUNK_NBYTES // max(1, bits // 8)
+        is_large = self.size * bits > 8 * CHUNK_NBYTES
+        for start in range(0, self.size, step) if is_large else ():
+            part = self._part(start, min(start + step, self.size))
+            if part is None:  # so it is from the first on
+                is_large = False
+                break
+            yield part
+        if not is_large:
+            yield self.numpy().reshape(-1)
+
+    def stored_bytes(self) -> Iterator[memoryview]:
+        """Yield the values as they are stored, whatever the type and shape say of them."""
+        for payload in self._payloads.tolist():
+            yield memoryview(np.ascontiguousarray(self._stored.values(payload)).view(np.uint8))
+
+    def _part(self, start: int, stop: int) -> npt.NDArray[Any] | None:
+        """Read some of the elements, flat; None if they can't be found without the others."""
+        self._stored.check_open()
+        element = ELEMENT_TYPES.get(self._number)
+        if element is None or not element.bits or element.bits * start % 8:
             return None
-        row_nbytes = element.bits * per_row // 8
-        raw = self._raw_bytes(first * row_nbytes, last * row_nbytes, n_rows * row_nbytes)
+        shape, edges = (stop - start,), (start, stop, self.size)
+        first, last, nbytes = (-(-element.bits * edge // 8) for edge in edges)
+        raw = self._raw_bytes(first, last, nbytes)
         if raw is not None:
             return from_raw(element, shape, raw)
         found = self._payloads.tolist()
         one_each = len(found) == 1 and self._stored.payloads.n_values[found[0]] == self.size
         if not one_each or element.bits < 8:
             return None
-        values = self._stored.values(found[0], first * per_row, last * per_row)
-        return from_numbers(element, shape, self._field_of(found[0]), values)
+        values = self._stored.values(found[0], start, stop)
+        with self._wellformed():
+            return from_numbers(element, shape, self._field_of(found[0]), values)
 
     def _raw_bytes(self, start: int, stop: int, nbytes: int) -> npt.NDArray[np.uint8] | None:
         """Read some bytes of elements that are kept as bytes, and are so many bytes in all."""
@@ -205,7 +273,7 @@ class Tensor:
 
     def _field_of(self, payload: int) -> str:
         code = int(self._stored.payloads.field[payload])
-        return self._stored.manifest.schema.fields[code][1].name
+        return self._stored.schema.fields[code][1].name
 
     def _texts(self) -> list[bytes]:
         """Return the elements of `string_data`."""
@@ -224,10 +292,15 @@ class Tensor:
         return document, external.offset + external.length
 
 
+_HEADS = ("Name", "Type", "Shape", "Size>")
+_MOST_ROWS = 60  # of a table in a notebook
+_STATISTICS = {name: name for name in ("min", "max", "mean", "std")} | {"zeros": "n_zeros"}
+
+
 class Tensors(Mapping[str, Tensor]):
     """The initializers of a model by name, those of the main graph before those of subgraphs."""
 
-    def __init__(self, stored: StoredModel) -> None:
+    def __init__(self, stored: ModelParts) -> None:
         """List the names.
 
         Args:
@@ -238,7 +311,7 @@ class Tensors(Mapping[str, Tensor]):
         self._rows: dict[str, int] = {}
         if table is None or "name" not in table.columns:
             return
-        code = stored.manifest.schema["GraphProto"].by_name["initializer"].code
+        code = stored.schema["GraphProto"].by_name["initializer"].code
         rows = np.flatnonzero(table.parent_field == code)
         # The main graph, if there is one, is row 0 of its table: FORMAT §4.1.
         rows = rows[np.argsort(table.parent[rows] != np.uint64(0), kind="stable")]
@@ -259,3 +332,43 @@ class Tensors(Mapping[str, Tensor]):
     def __len__(self) -> int:
         """Return the number of initializers."""
         return len(self._rows)
+
+    def table(self, *, statistics: bool = False) -> ak.Array:
+        """Return all initializers as an awkward array of records; `ak.to_dataframe` takes it.
+
+        Fields: ``name``, ``data_type``, ``shape`` (list), ``size`` (elements), ``nbytes``.
+
+        Args:
+            statistics: Read all of them, and add ``min``, ``max``, ``mean``, ``std`` and ``zeros``;
+                None where they are no real numbers.
+
+        Raises:
+            UnsupportedModelError: One that is to be read is malformed.
+            IntegrityError: One that is to be read is not what was stored.
+        """
+        import awkward as ak  # noqa: PLC0415  (0.3 s that other readers need not spend)
+
+        columns: dict[str, list[Any]] = {
+            name: [getattr(tensor, name) for tensor in self.values()]
+            for name in ("name", "data_type", "size", "nbytes")
+        }
+        shapes = [list(tensor.shape) for tensor in self.values()]
+        counts = [len(shape) for shape in shapes]
+        flat = np.array([dim for shape in shapes for dim in shape], np.int64)
+        arrays = {name: ak.Array(values) for name, values in columns.items()}
+        arrays["shape"] = ak.unflatten(flat, counts)
+        if statistics:
+            found = [statistics_of(tensor) for tensor in self.values()]
+            for name, attribute in _STATISTICS.items():
+                values = [None if one is None else getattr(one, attribute) for one in found]
+                arrays[name] = ak.Array(values)
+        return ak.zip(arrays, depth_limit=1)
+
+    def _repr_html_(self) -> str:
+        """Return a table for notebooks; no elements are read."""
+        rows = [
+            [tensor.name, tensor.data_type, shape_text(tensor.shape), readable(tensor.nbytes)]
+            for tensor in islice(self.values(), _MOST_ROWS)
+        ]
+        more = f", the first {_MOST_ROWS} of them here" if len(self) > _MOST_ROWS else ""
+        return html_table(f"{len(self):,} tensors{more}", _HEADS, rows)

@@ -1,9 +1,8 @@
-"""Who converts many models for the command, and what is seen of it."""
+"""Who converts many models for the command."""
 
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -12,9 +11,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from onnxroot.errors import MissingDependencyError, UnsupportedModelError
-from onnxroot.many import Outcome
 
-__all__ = ["Pool", "shown_progress", "workers"]
+__all__ = ["Pool", "workers"]
 
 
 @contextmanager
@@ -127,24 +125,3 @@ def _call(function: Callable[..., Any], arguments: Iterable[Any]) -> Any:
     finally:
         if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
             signal.signal(signal.SIGINT, _stop)
-
-
-@contextmanager
-def shown_progress() -> Iterator[Callable[[int, int, Outcome], None] | None]:
-    """Give a function that shows how far a conversion is; None if nobody would see it."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console  # noqa: PLC0415  (scripts need none)
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn  # noqa: PLC0415
-
-    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), "{task.description}")
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=None)
-
-        def show(n_done: int, n_all: int, outcome: Outcome) -> None:
-            failed = "[red]failed[/red] " if outcome.status == "failed" else ""
-            name = outcome.source.rpartition(os.sep)[2].replace("[", r"\[")
-            bar.update(task, completed=n_done, total=n_all, description=failed + name)
-
-        yield show

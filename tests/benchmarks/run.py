@@ -24,6 +24,7 @@ import select
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
@@ -327,6 +328,48 @@ def beside(folder: Path, scale: int) -> list[str]:
     return [line] if median(times) > 1.0 or grown > 1.2 else []
 
 
+def compared(folder: Path, scale: int) -> list[str]:
+    """Compare a model in a ROOT file with its ONNX file, in which some bytes differ."""
+    source, root = folder / "compared.onnx", folder / "compared.root"
+    models.write_weights(source, 1000 * MB // scale)
+    run_task("onnxroot_write", source, root, "zstd")
+    with source.open("r+b") as file:
+        for at in range(1, 10):
+            file.seek(at * source.stat().st_size // 10)
+            byte = file.read(1)
+            file.seek(-1, os.SEEK_CUR)
+            file.write(bytes([byte[0] ^ 1]))
+    found = run_task("onnxroot_diff", root, source)
+    if found["result"]["same_model"]:
+        sys.exit(f"{source.name} differs, and is called the same")
+    size, memory = show("size", source.stat().st_size), show("memory", found["memory"])
+    line = f"diff of two models of {size}: {show('read', found['seconds'])}, {memory} of memory"
+    print(line, flush=True)
+    removed(folder)
+    return [f"{line} > 300 MB"] if found["memory"] > 300 * MB else []
+
+
+def commands(folder: Path, scale: int) -> list[str]:
+    """Start the command, and list and show a model of 1.6 GB."""
+    source, root = folder / "shown.onnx", folder / "shown.root"
+    models.write_weights(source, 1600 * MB // scale)
+    run_task("onnxroot_write", source, root, "zstd")
+    start = min(seconds_of("--version") for _ in range(3))
+    shown = max(seconds_of(*words) for words in (("ls", root), ("show", root), ("show", source)))
+    line = f"the command starts in {show('read', start)}, ls and show take {show('read', shown)}"
+    print(line, flush=True)
+    removed(folder)
+    return [line] if start > 0.7 or shown - start > 1.0 else []
+
+
+def seconds_of(*arguments: Path | str) -> float:
+    """Return how long the command takes, from its start to its end."""
+    start = time.perf_counter()
+    command = [sys.executable, "-m", "onnxroot", *map(str, arguments)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - start
+
+
 def importing(_folder: Path, _scale: int) -> list[str]:
     """Import onnxroot, and no ML framework with it."""
     tasks = [run_task("import_onnxroot") for _ in range(5)]
@@ -428,6 +471,8 @@ def machine() -> str:
 MORE = {
     "import": importing,
     "beside": beside,
+    "diff": compared,
+    "command": commands,
     "tensors": tensors,
     "growth": growth,
     "compressions": compressions,

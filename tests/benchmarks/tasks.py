@@ -95,6 +95,15 @@ def onnxroot_add(source: str, address: str) -> Iterator[Any]:
     yield
 
 
+def onnxroot_diff(old: str, new: str) -> Iterator[Any]:
+    """Compare two models."""
+    onnxroot = _all_of_onnxroot()
+    yield
+    found = onnxroot.diff(old, new)
+    yield
+    yield found.to_json()
+
+
 # --- what a user would pick instead -----------------------------------------------------------
 
 

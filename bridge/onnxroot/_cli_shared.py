@@ -1,0 +1,113 @@
+"""What the commands have in common: errors in a line, exit codes, options, JSON, progress."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import wraps
+from types import FrameType
+from typing import NoReturn, ParamSpec, TypeVar
+
+import click
+
+from onnxroot._address import TIMEOUT_SECONDS
+from onnxroot._busy import Shown, busy
+from onnxroot._limits import DEFAULT_LIMITS, Limits
+from onnxroot._output import say
+from onnxroot.errors import OnnxRootError
+
+__all__ = ["NAMES", "compression", "limits", "plain_errors", "print_json", "shown", "timeout"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+NAMES = {"help_option_names": ["-h", "--help"]}
+
+compression = click.option(
+    "--compression",
+    default="zstd",
+    show_default=True,
+    help="To .root: of tensors; zstd, lz4, lzma (zstd:9 sets a level) or none.",
+)
+
+timeout = click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=TIMEOUT_SECONDS,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait for a server's answer, or for another writer of the file.",
+)
+
+
+def plain_errors(command: Callable[P, R]) -> Callable[P, R]:
+    """Turn the errors of the library into one line and exit code 2."""
+
+    @wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            with _orderly_end():
+                return command(*args, **kwargs)
+        except OnnxRootError as error:
+            _fail(str(error), error)
+        except KeyboardInterrupt as error:
+            _fail("interrupted; nothing was changed, or all of it", error, code=130)
+        except OSError as error:
+            text = error.strerror or str(error)
+            _fail(f"{error.filename}: {text}" if error.filename else str(error), error)
+        except ValueError as error:
+            _fail(str(error), error)
+
+    return run
+
+
+@contextmanager
+def _orderly_end() -> Iterator[None]:
+    """Let a request to end the program clean up, as Ctrl-C does."""
+
+    def stop(number: int, _frame: FrameType | None) -> NoReturn:
+        sys.exit(128 + number)
+
+    wanted = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    if threading.current_thread() is not threading.main_thread():
+        wanted = []  # others can't
+    before = {number: signal.getsignal(number) for number in wanted}
+    changed = [number for number in wanted if before[number] == signal.SIG_DFL]
+    for number in changed:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number in changed:
+            signal.signal(number, before[number])
+
+
+def _fail(message: str, error: BaseException, code: int = 2) -> NoReturn:
+    context = click.get_current_context()
+    if context.find_root().params.get("debug"):
+        raise error
+    line = " ".join(message.split())
+    say(f"onnxroot: {line}", err=True)
+    context.exit(code)
+    raise AssertionError  # pragma: no cover  (exit does not return)
+
+
+def limits() -> Limits:
+    """Return what a file may ask for."""
+    found = click.get_current_context().find_root().params.get("limits", DEFAULT_LIMITS)
+    return found if isinstance(found, Limits) else DEFAULT_LIMITS
+
+
+def print_json(value: object) -> None:
+    """Print a value as JSON."""
+    say(json.dumps(value, indent=2))
+
+
+def shown(what: str, *, counts: bool = False) -> AbstractContextManager[Shown]:
+    """Show a bar while a block takes its time, unless the user wants it quiet; see `busy`."""
+    root = click.get_current_context().find_root()
+    return busy(what, quiet=bool(root.params.get("quiet")), counts=counts)

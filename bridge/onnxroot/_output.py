@@ -1,0 +1,44 @@
+"""The one way in which the commands print: safely, and to say so where it can't be done."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+
+import click
+
+from onnxroot._readable import visible
+
+__all__ = ["say"]
+
+
+def say(*parts: str | tuple[str, str], err: bool = False, nl: bool = True) -> None:
+    """Print a line, without what a terminal would obey.
+
+    Args:
+        parts: Texts, or pairs of a text and how it looks: ``bold``, or the name of a colour. It
+            looks so on terminals alone.
+        err: Print it to standard error.
+        nl: End the line.
+
+    Raises:
+        OSError: It can't be written, to a pipe that nobody reads any more, or a full disk; it
+            names standard output, and what is left of that goes nowhere.
+    """
+    try:
+        click.echo("".join(map(_styled, parts)), err=err, nl=nl)
+    except OSError as error:
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        error.filename = "standard output"
+        raise
+
+
+def _styled(part: str | tuple[str, str]) -> str:
+    if isinstance(part, str):
+        return visible(part)
+    text, look = part
+    if look == "bold":
+        return click.style(visible(text), bold=True)
+    return click.style(visible(text), fg=look)

@@ -1,0 +1,36 @@
+"""Numbers and names as people read them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+__all__ = ["number_text", "readable", "shape_text", "visible"]
+
+
+def readable(nbytes: int | None) -> str:
+    """Return a size as people read it: ``1.5 MB``."""
+    if nbytes is None:
+        return "?"
+    if nbytes < 1000:
+        return f"{nbytes} B"
+    power = min(int(math.log10(nbytes) // 3), 4)
+    return f"{nbytes / 1000**power:.1f} {' kMGT'[power]}B"
+
+
+def number_text(value: float | None) -> str:
+    """Return a number with five digits; a dash where there is none."""
+    return "-" if value is None else f"{value:.5g}"
+
+
+def shape_text(shape: Iterable[int]) -> str:
+    """Return a shape as ``64 x 16``."""
+    return " x ".join(map(str, shape)) or "scalar"
+
+
+def visible(text: str) -> str:
+    """Return a text without what a terminal would obey: names in files are other people's."""
+    if text.isprintable():
+        return text
+    escaped = (c if c.isprintable() or c in "\n\t" else f"\\x{ord(c):02x}" for c in text)
+    return "".join(escaped)

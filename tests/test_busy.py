@@ -1,0 +1,89 @@
+"""The bar that people see while a command takes its time, in a real pseudo-terminal."""
+
+import os
+import pty
+import re
+import subprocess
+import sys
+
+import pytest
+
+from tests.golden import golden
+from tests.test_cli import run
+
+SLOW = """
+import time
+from onnxroot._busy import busy
+import onnxroot._busy
+onnxroot._busy._SECONDS = 0.05
+with busy("reading [m].onnx", quiet={quiet}) as progress:
+    progress(3_000_000, 8_000_000)
+    time.sleep(1.5)
+{end}
+"""
+
+
+def seen(code: str) -> tuple[int, str]:
+    """Run code whose standard error is a terminal; return what appears there."""
+    main, other = pty.openpty()
+    environment = {**os.environ, "COLUMNS": "100", "TERM": "xterm"}
+    process = subprocess.Popen([sys.executable, "-c", code], stderr=other, env=environment)
+    os.close(other)
+    out = b""
+    while True:
+        try:
+            data = os.read(main, 65536)
+        except OSError:
+            break
+        if not data:
+            break
+        out += data
+    os.close(main)
+    return process.wait(), re.sub(r"\x1b\[[?0-9;]*[A-Za-z]", "", out.decode())
+
+
+@pytest.mark.sweep
+def test_a_bar_that_goes_away() -> None:
+    code, text = seen(SLOW.format(quiet=False, end=""))
+    assert code == 0
+    assert "3.0/8.0 MB" in text
+    assert "reading [m].onnx" in text
+
+
+@pytest.mark.sweep
+def test_quiet() -> None:
+    assert seen(SLOW.format(quiet=True, end="")) == (0, "")
+
+
+@pytest.mark.sweep
+def test_of_many_models_the_last_is_named() -> None:
+    code, text = seen(
+        """
+import onnxroot._busy
+onnxroot._busy._SECONDS = 0.05
+import time
+with onnxroot._busy.busy("looking", counts=True) as progress:
+    time.sleep(0.6)
+    progress(3, 8, "failed: [b].onnx\\x1b]0;title")
+    time.sleep(1)
+"""
+    )
+    assert (code, "looking" in text, "3/8" in text) == (0, True, True)
+    assert "failed: [b].onnx\\x1b]0;title" in text
+
+
+def test_short_ones_show_nothing() -> None:
+    code = "from onnxroot._busy import busy\nwith busy('x') as p: p(1, 2)"
+    assert seen(code) == (0, "")
+
+
+def test_nothing_in_a_pipe() -> None:
+    result = run("--verbose", "show", golden("functions"), "--stats")
+    assert re.fullmatch(r"onnxroot: \d+\.\d\d s\n", result.stderr)
+    assert run("--quiet", "show", golden("functions"), "--stats").stderr == ""
+
+
+@pytest.mark.sweep
+def test_an_error_ends_it() -> None:
+    code, text = seen(SLOW.format(quiet=False, end="").rstrip() + "\n    raise SystemExit(3)\n")
+    assert (code, "3.0/8.0 MB" in text) == (3, True)

@@ -1,0 +1,217 @@
+"""What ``ls`` and ``show`` say of a model, and how it fits into a terminal."""
+
+import json
+from pathlib import Path
+
+import ml_dtypes
+import numpy as np
+import pytest
+from onnx import ModelProto, TensorProto, helper
+
+import onnxroot
+from onnxroot._columns import bar, columns
+from onnxroot._describe import describe_tensor
+from onnxroot._look import open_view
+from tests.golden import golden
+from tests.samples import graph_model, raw_tensor, small_tensor
+from tests.test_cli import done, run
+
+
+def model() -> ModelProto:
+    tensors = [raw_tensor("w", np.float32([[0, 1, 2], [3, np.nan, -np.inf]]))]
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["m"], name="product"),
+        helper.make_node("Gelu", ["m"], ["y"], domain="org.example", alpha=0.5, axes=[1, 2]),
+        helper.make_node("Relu", ["m"], ["z"], name="unused"),
+    ]
+    return graph_model(
+        tensors,
+        nodes=nodes,
+        inputs=[helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 2])],
+        outputs=[helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+    )
+
+
+@pytest.fixture(params=["onnx", "root"])
+def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Return the address of a model in either kind of file."""
+    (tmp_path / "m.onnx").write_bytes(model().SerializeToString())
+    if request.param == "root":
+        onnxroot.write(tmp_path / "m.onnx", tmp_path / "m.root:deep/down/m")
+    return str(tmp_path / f"m.{request.param}")
+
+
+def words(text: str) -> list[str]:
+    return [" ".join(line.split()) for line in text.splitlines()]
+
+
+def test_nodes(address: str) -> None:
+    assert words(done("show", address, "--nodes")) == [
+        "# operator name values",
+        "0 MatMul product x, w -> m",
+        "1 org.example::Gelu - m -> y",
+        "2 Relu unused m -> z",
+    ]
+    listed = json.loads(done("show", address, "--nodes", "--json"))
+    assert listed[1]["operator"] == "org.example::Gelu"
+
+
+@pytest.mark.parametrize("name", ["y"])
+def test_node(address: str, name: str) -> None:
+    """One that has no name goes by its output's."""
+    assert words(done("show", address, "--node", name)) == [
+        "node (no name), number 1",
+        "operator org.example::Gelu",
+        "attribute alpha = 0.5",
+        "attribute axes = [1, 2]",
+        "input m from MatMul 'product'",
+        "output y to output of the graph",
+    ]
+    found = json.loads(done("show", address, "--node", "product", "--json"))
+    assert [value["from"] for value in found["inputs"]] == ["input of the graph", "initializer"]
+    assert found["outputs"] == [{"value": "m", "to": ["org.example::Gelu", "Relu 'unused'"]}]
+
+
+def test_tensor(address: str) -> None:
+    lines = words(done("show", address, "--tensor", "w"))
+    assert lines[:10] == [
+        "tensor w",
+        "type FLOAT, 2 x 3, 24 B",
+        "used by MatMul product input 1",
+        "elements 6",
+        "min 0",
+        "mean 1.5",
+        "max 3",
+        "std 1.118",
+        "zeros 1 (16.7%)",
+        "NaN 1 (16.7%)",
+    ]
+    found = json.loads(done("show", address, "--tensor", "w", "--json"))
+    assert found["statistics"]["n_infinite"] == 1
+    assert sum(found["histogram"]["counts"]) == 4
+    assert (found["histogram"]["low"], found["histogram"]["high"]) == (0.0, 3.0)
+
+
+def test_statistics_of_all(address: str) -> None:
+    assert words(done("show", address, "--stats"))[-1] == "w FLOAT 2 x 3 24 B 0 1.5 3 1"
+    (row,) = json.loads(done("show", address, "--stats", "--json"))["tensors"]
+    assert row["statistics"]["n_nan"] == 1
+
+
+@pytest.mark.parametrize(
+    ("option", "name", "message"),
+    [
+        ("--node", "produkt", "no node 'produkt'; did you mean 'product'?"),
+        ("--tensor", "x", "no initializer 'x'"),
+    ],
+)
+def test_what_is_not_there(address: str, option: str, name: str, message: str) -> None:
+    result = run("show", address, option, name)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert message in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_one_view_at_a_time(address: str) -> None:
+    assert "do not go together" in run("show", address, "--nodes", "--stats").stderr
+
+
+def test_external_data_that_are_missing(tmp_path: Path) -> None:
+    """The structure is in the ONNX file: it can be shown; the numbers can't."""
+    (tmp_path / "m.onnx").write_bytes(golden("external_data").read_bytes())
+    assert "operators" in done("show", tmp_path / "m.onnx")
+    assert "not found in" in run("show", tmp_path / "m.onnx", "--tensor", "weight").stderr
+
+
+# --- Statistics -------------------------------------------------------------------------------
+
+VALUES = {
+    "float": np.random.default_rng(1).normal(3, 2, 100_000).astype(np.float32),
+    "far from zero": (1e6 + np.random.default_rng(1).normal(0, 1e-3, 1000)),
+    "many blocks": np.arange(3_000_000, dtype=np.float64),
+    "half": np.float16([1, 2, 4]),
+    "bfloat16": np.array([1, 2, 4], ml_dtypes.bfloat16),
+    "integers": np.array([-3, 0, 0, 9]),
+    "int4": np.array([-8, 0, 7], ml_dtypes.int4),
+    "booleans": np.array([True, False, True]),
+    "one": np.float32([7]),
+    "extremes": np.array([-1.7e308, 0, 1.7e308]),
+}
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_statistics_are_those_of_numpy(name: str, tmp_path: Path) -> None:
+    values = VALUES[name]
+    make = small_tensor if values.dtype.kind == "V" else raw_tensor
+    onnxroot.write(graph_model([make("t", values)]), tmp_path / "m.root")
+    with open_view(tmp_path / "m.root") as view:
+        found = describe_tensor(view, "t")
+    wide = values.astype(np.float64)
+    statistics = found["statistics"]
+    assert statistics["n_elements"] == len(values)
+    assert (statistics["min"], statistics["max"]) == (wide.min(), wide.max())
+    assert statistics["n_zeros"] == np.count_nonzero(wide == 0)
+    counts = found["histogram"]["counts"]
+    assert sum(counts) == len(values)
+    if name != "extremes":
+        assert statistics["mean"] == pytest.approx(wide.mean(), rel=1e-12)
+        assert statistics["std"] == pytest.approx(wide.std(), rel=1e-6)
+        edges = np.linspace(found["histogram"]["low"], found["histogram"]["high"], len(counts) + 1)
+        expected = np.histogram(wide, edges)[0]
+        assert np.abs(np.array(counts) - expected).sum() <= 2e-5 * len(values)
+
+
+@pytest.mark.parametrize("values", [np.array(["a"], object), np.array([1j]), np.zeros((0, 3))])
+def test_tensors_without_numbers(values: np.ndarray, tmp_path: Path) -> None:
+    onnxroot.write(graph_model([raw_tensor("t", values)]), tmp_path / "m.root")
+    done("show", tmp_path / "m.root", "--stats")
+    done("show", tmp_path / "m.root", "--tensor", "t")
+
+
+# --- Terminals --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make it seem that a person reads, 40 characters wide."""
+    monkeypatch.setattr("onnxroot._columns.is_terminal", lambda: True)
+    monkeypatch.setattr("onnxroot._show_text.is_terminal", lambda: True)
+    monkeypatch.setenv("COLUMNS", "40")
+
+
+ROWS = [["a" * 50, "1,000"], ["short", "7"]]
+
+
+@pytest.mark.usefixtures("narrow")
+def test_a_narrow_terminal_folds_text_and_loses_nothing() -> None:
+    laid_out = columns(["name", "n>"], ROWS)
+    lines = [line for row in laid_out for line in row]
+    assert max(map(len, lines)) == 40
+    assert "".join("".join(lines).split()) == "namen" + "a" * 33 + "1,000" + "a" * 17 + "short7"
+
+
+def test_a_pipe_gets_whole_lines() -> None:
+    assert columns(["name", "n>"], ROWS)[1] == ["a" * 50 + "  1,000"]
+
+
+@pytest.mark.usefixtures("narrow")
+def test_show_in_a_narrow_terminal(address: str) -> None:
+    for option in ([], ["--nodes"], ["--node", "product"]):
+        for line in done("show", address, *option).splitlines():
+            assert len(line) <= 40
+
+
+@pytest.mark.usefixtures("narrow")
+def test_long_list_in_a_narrow_terminal(tmp_path: Path) -> None:
+    onnxroot.write(model(), tmp_path / "m.root:m")
+    assert "    IR version 8, by tests" in done("ls", "-l", tmp_path / "m.root")
+
+
+def test_bars_where_the_encoding_has_no_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Ascii:
+        encoding = "ascii"
+
+    assert bar(0.5, 10) == "█████"
+    assert bar(1e-9, 10) == "▏"
+    monkeypatch.setattr("sys.stdout", Ascii())
+    assert (bar(0.5, 10), bar(1e-9, 10), bar(0, 10)) == ("#####", "#", "")
