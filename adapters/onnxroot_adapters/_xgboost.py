@@ -248,8 +248,8 @@ def _n_rounds(model: Any, document: Json) -> int:
 def _split(document: Json, n_rounds: int) -> Iterator[Json]:
     """Yield a document for each score, of its trees, as a plain regressor."""
     machine = document["learner"]["gradient_booster"]
-    weights = machine.get("weight_drop")  # of dart
     inner = machine.get("gbtree", machine)["model"]
+    weights = machine.get("weight_drop", inner.get("weight_drop"))  # of dart; in 3.4 within
     n_trees = inner["iteration_indptr"][n_rounds]
     n_values = max(map(_n_leaf_values, inner["trees"]))
     for group in range(max(max(inner["tree_info"]) + 1, n_values)):
@@ -299,7 +299,8 @@ def _regressor(document: Json, inner: Json, trees: list[Json]) -> Json:
         "iteration_indptr": list(range(len(trees) + 1)),
         "gbtree_model_param": size,
     }
-    learner["gradient_booster"] = {"name": "gbtree", "model": inner | model}
+    plain = {key: value for key, value in inner.items() if key != "weight_drop"}
+    learner["gradient_booster"] = {"name": "gbtree", "model": plain | model}
     return {"version": document["version"], "learner": learner}
 
 
