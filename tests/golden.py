@@ -10,6 +10,7 @@ import hashlib
 import json
 import re
 import tempfile
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import numpy as np
 
 import onnxroot
 from onnxroot.adapter import Options, find_adapter
+from onnxroot.errors import UnsupportedModelError
 
 GOLDEN_FOLDER = Path(__file__).resolve().parents[1] / "golden_models"
 CATALOGUE: dict[str, str] = json.loads((GOLDEN_FOLDER / "catalogue.json").read_text())["models"]
@@ -57,6 +59,10 @@ def source_of(name: str) -> Path:
     return GOLDEN_FOLDER / name / "source" / record_of(name)["source"]["file"]
 
 
+class TooOldError(Exception):
+    """What is installed is older than the golden model, and can't take it."""
+
+
 # --- checks --------------------------------------------------------------------------------------
 
 
@@ -82,15 +88,22 @@ def check_round_trip(name: str, root: Path) -> str:
 def check_run(name: str) -> str:
     """Run the restored model: bit for bit as the original, and as its framework."""
     inputs, expected = samples_of(name)
+    original = _run_original(name, inputs)
     (root, *_) = roots_of(name)
     with tempfile.TemporaryDirectory() as folder, onnxroot.open(root) as model:
         model.save(Path(folder) / "model.onnx")
         restored = run(str(Path(folder) / "model.onnx"), inputs)
-    original = run(str(golden(name)), inputs)
     for output, value in restored.items():
         if value.dtype != original[output].dtype or value.tobytes() != original[output].tobytes():
             return f"{output} differs from the original's"
     return disagreement(name, restored, expected)
+
+
+def _run_original(name: str, inputs: Arrays) -> Arrays:
+    try:
+        return run(str(golden(name)), inputs)
+    except Exception as error:
+        raise TooOldError("its onnxruntime does not run the original") from error
 
 
 def check_source(name: str) -> str:
@@ -98,9 +111,31 @@ def check_source(name: str) -> str:
 
     Raises:
         MissingDependencyError: Its framework is not installed.
+        TooOldError: It is, but older than the one that wrote the source, which it can't open.
     """
     inputs, expected = samples_of(name)
-    return disagreement(name, run(convert(name).SerializeToString(), inputs), expected)
+    try:
+        model = convert(name)
+    except UnsupportedModelError as error:
+        newer = _newer_packages(name)
+        if newer:
+            raise TooOldError(f"the source was written by newer packages: {newer}") from error
+        raise
+    return disagreement(name, run(model.SerializeToString(), inputs), expected)
+
+
+def _newer_packages(name: str) -> str:
+    """Return the packages on record that are older here."""
+    here = {item.name.lower(): item.version for item in distributions()}
+    return ", ".join(
+        package
+        for package, recorded in record_of(name)["versions"].items()
+        if package.lower() in here and _numbers(here[package.lower()]) < _numbers(recorded)
+    )
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(part) for part in re.findall(r"\d+", version)[:3]]
 
 
 # --- their parts ---------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ from tests.golden import (
     GOLDEN_NAMES,
     RUNNABLE,
     WITH_SOURCE,
+    TooOldError,
     check_round_trip,
     check_run,
     check_source,
@@ -106,19 +107,22 @@ def read(folder: Path) -> dict[str, Any]:
 
 
 def count(names: Iterable[str], check_one: Callable[[str], str]) -> dict[str, Any]:
-    """Count the models that pass; those whose framework is not there do not count."""
-    passed, wrong = 0, {}
+    """Count the models that pass; those whose framework is not there, or too old, do not count."""
+    passed, wrong, beyond = 0, {}, {}
     for name in names:
         try:
             fault = check_one(name)
         except MissingDependencyError:
             continue
+        except TooOldError as error:
+            beyond[name] = str(error)
+            continue
         except Exception as error:  # noqa: BLE001  (whatever it is, it is what this looks for)
-            fault = f"{type(error).__name__}: {error}"
+            fault = " ".join(f"{type(error).__name__}: {error}".split())
         passed += not fault
         if fault:
             wrong[name] = fault
-    return {"passed": passed, "total": passed + len(wrong), "wrong": wrong}
+    return {"passed": passed, "total": passed + len(wrong), "wrong": wrong, "beyond": beyond}
 
 
 def count_answers(ask: Callable[[], dict[str, str]]) -> dict[str, Any]:

@@ -111,6 +111,17 @@ def why_absent(name: str) -> str:
     return f"it was not asked for, or could not be made: tox -e {name}"
 
 
+def notes(cells: dict[str, Cell]) -> Iterable[str]:
+    """Yield what is newer than a cell, and so not counted there, a line each."""
+    for name, cell in cells.items():
+        for capability, answer in cell.get("capabilities", {}).items():
+            by_reason: dict[str, list[str]] = {}
+            for model, reason in answer.get("beyond", {}).items():
+                by_reason.setdefault(reason, []).append(model)
+            for reason, models in by_reason.items():
+                yield f"{name}, {capability}, without {', '.join(models)}: {reason}"
+
+
 def faults(cells: dict[str, Cell]) -> Iterable[str]:
     """Yield what is wrong, a line each."""
     for name, cell in cells.items():
@@ -147,7 +158,7 @@ def text(found: dict[str, Any]) -> str:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
     lines += [f"skipped {name}: {reason}" for name, reason in found["absent"].items()]
-    return "\n".join([*lines, *faults(found["cells"])])
+    return "\n".join([*lines, *notes(found["cells"]), *faults(found["cells"])])
 
 
 def markdown(found: dict[str, Any]) -> str:
@@ -166,6 +177,7 @@ def markdown(found: dict[str, Any]) -> str:
         *(f"| {' | '.join(row)} |" for row in rows),
         "",
         *(f"- {name} was skipped: {reason}." for name, reason in found["absent"].items()),
+        *(f"- {note}." for note in notes(found["cells"])),
         *(f"- Wrong: {fault}" for fault in faults(found["cells"])),
         "",
         "## Versions",
