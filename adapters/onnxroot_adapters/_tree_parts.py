@@ -27,8 +27,8 @@ class Head:
     """What is made of the scores of an ensemble.
 
     Attributes:
-        link: ``Identity``, ``Sigmoid``, ``Exp``, ``Softmax``, ``Softplus``, ``Step`` or
-            ``SignedSquare``.
+        link: ``Identity``, ``Sigmoid``, ``Exp``, ``Softmax``, ``Softplus``, ``Step``,
+            ``SignedSquare`` or ``Sort``, each row in ascending order.
         base: Added to each score.
         scale: Each score is multiplied with it first.
         classes: Labels, of a classifier.
@@ -63,10 +63,10 @@ def assemble(parts: Sequence[ModelProto], head: Head, n_features: int) -> ModelP
     graph.node.append(helper.make_node("Mul", ["scores", scale], ["scaled"]))
     graph.node.append(helper.make_node("Add", ["scaled", base], ["margins"]))
     if head.classes is None and not head.label_of_each:
-        _link(graph, head.link, "margins", "variable")
+        _link(graph, head.link, "margins", "variable", len(parts))
         set_outputs(graph, [("variable", TensorProto.FLOAT, [None, len(parts)])])
     else:
-        _link(graph, head.link, "margins", "linked")
+        _link(graph, head.link, "margins", "linked", len(parts))
         _classify(graph, head, len(parts))
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("ai.onnx.ml", 3)])
     model.ir_version = max(part.ir_version for part in parts)
@@ -114,7 +114,7 @@ def _include(graph: GraphProto, part: GraphProto, prefix: str, source: str) -> s
     return names[part.output[-1].name]
 
 
-def _link(graph: GraphProto, link: str, source: str, target: str) -> None:
+def _link(graph: GraphProto, link: str, source: str, target: str, n_scores: int) -> None:
     if link == "Softmax":
         graph.node.append(helper.make_node(link, [source], [target], axis=1))
     elif link == "Step":
@@ -124,6 +124,10 @@ def _link(graph: GraphProto, link: str, source: str, target: str) -> None:
     elif link == "SignedSquare":
         graph.node.append(helper.make_node("Abs", [source], ["size"]))
         graph.node.append(helper.make_node("Mul", [source, "size"], [target]))
+    elif link == "Sort":
+        n = add_constant(graph, "n_scores", np.array([n_scores]))
+        inputs, outputs = [source, n], [target, "order"]
+        graph.node.append(helper.make_node("TopK", inputs, outputs, axis=1, largest=0))
     else:
         graph.node.append(helper.make_node(link, [source], [target]))
 

@@ -219,7 +219,7 @@ def _by_score(model: Any, booster: Any, document: Json, missing: float | None) -
     documents = list(_split(document, _n_rounds(model, document)))
     parts = [_booster(part) for part in documents]
     head = Head(
-        link=LINKS.get(objective, "Identity"),
+        link=_link(objective),
         base=_base(model, booster, parts, n_features),
         classes=_classes(model, booster, objective, len(parts)),
         label_of_each=objective == "binary:logistic" and len(parts) > 1,
@@ -227,6 +227,15 @@ def _by_score(model: Any, booster: Any, document: Json, missing: float | None) -
     )
     regressors = [_as_regressor(part) for part in documents]
     return assemble([_export(part, n_features) for part in regressors], head, n_features)
+
+
+def _link(objective: str) -> str:
+    """Return what makes predictions of scores; from 3.4 on quantiles do not cross: sorted."""
+    xgboost = require("xgboost", extra="trees", what="a model of XGBoost")
+    version = tuple(map(int, xgboost.__version__.split(".")[:2]))
+    if objective == "reg:quantileerror" and version >= (3, 4):
+        return "Sort"
+    return LINKS.get(objective, "Identity")
 
 
 def _as_regressor(document: Json) -> Any:
