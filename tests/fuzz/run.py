@@ -17,6 +17,7 @@ from pathlib import Path
 from tests.fuzz.targets import TARGETS, seeds
 
 EXECUTED = re.compile(r"^(\d+) runs$|stat::number_of_executed_units: (\d+)", re.MULTILINE)
+COVERED = re.compile(r" cov: (\d+) ft: (\d+)")
 CPP = "cpp"
 ENVIRONMENT = {**os.environ, "ASAN_OPTIONS": "detect_leaks=0"}  # of ROOT's there are many
 MOST_MB = 2000  # most of it takes what finds the faults; one input's memory is a test's to judge
@@ -56,7 +57,13 @@ def fuzz(name: str, seconds: int, findings: Path) -> bool:
         )
     output = done.stdout + done.stderr
     runs = [n for match in EXECUTED.finditer(output) for n in match.groups() if n]
-    print(f"{name}: {runs[0] if runs else 'no'} runs in {seconds} s, exit code {done.returncode}")
+    covered = COVERED.findall(output)[-1:]
+    print(
+        f"{name}: {runs[0] if runs else 'no'} runs in {seconds} s, exit code {done.returncode}",
+        *("{} edges, {} features".format(*pair) for pair in covered),
+        sep=", ",
+        flush=True,
+    )
     if done.returncode:
         print(output[-6000:])
     return not done.returncode
