@@ -11,6 +11,7 @@ from functools import cached_property
 
 from onnxroot._identity import Identities, Rows
 from onnxroot._messages import Messages, operator_name
+from onnxroot._model_view import ModelView
 from onnxroot._parts import ModelParts
 from onnxroot._spec import TENSOR
 
@@ -74,6 +75,11 @@ class ModelContent(Messages):
         super().__init__(parts)
         self.identities = identities
         self.rows: Rows = identities.of_rows(parts)
+
+    @cached_property
+    def view(self) -> ModelView:
+        """The model as it is shown."""
+        return ModelView(self.parts)
 
     @cached_property
     def main(self) -> Graph:

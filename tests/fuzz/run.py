@@ -7,6 +7,7 @@ the folder; `python -m tests.fuzz.fuzz TARGET FILE` shows it again. It becomes a
 import argparse
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -44,6 +45,8 @@ def fuzz(name: str, seconds: int, findings: Path) -> bool:
         end = time.monotonic() + seconds
         while code == 0 and (left := int(end - time.monotonic())) > 0:
             code, output = one_round(name, program, corpus, left, findings)
+            if code and "ERROR: libFuzzer: timeout" in output and passes(program, output):
+                code = 0
             n_runs += sum(int(n) for found in EXECUTED.findall(output) for n in found if n)
             covered = "".join(f", {c} edges, {f} features" for c, f in COVERED.findall(output)[-1:])
     print(f"{name}: {n_runs} runs in {seconds} s, exit code {code}{covered}", flush=True)
@@ -75,6 +78,16 @@ def one_round(
         cwd=findings if name == CPP else None,  # where the simple loop keeps its last file
     )
     return done.returncode, done.stdout + done.stderr
+
+
+def passes(program: list[str], output: str) -> bool:
+    """Return whether an input is quick by the processor's time: the machine was busy elsewhere."""
+    (path,) = re.findall(r"Test unit written to (\S+)", output)[-1:]
+    command = f"ulimit -t {SLOWEST}; exec " + shlex.join([*program, path])
+    done = subprocess.run(["sh", "-c", command], capture_output=True, check=False, env=ENVIRONMENT)
+    if not done.returncode:
+        Path(path).unlink()
+    return not done.returncode
 
 
 def compile_with_sanitizers(program: Path) -> None:
