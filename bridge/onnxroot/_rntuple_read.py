@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import datetime
+from itertools import accumulate, pairwise
 from types import TracebackType
 from typing import Any
 
@@ -19,7 +20,8 @@ import xxhash
 
 from onnxroot._address import TIMEOUT_SECONDS
 from onnxroot._blocks import check_blocks
-from onnxroot._encodings import CHAR, ENCODINGS, decode
+from onnxroot._encodings import CHAR, ENCODINGS, Encoding, decode
+from onnxroot._envelopes import Page
 from onnxroot._limits import DEFAULT_LIMITS, Limits
 from onnxroot._manifest import TableInfo
 from onnxroot._overlap import new_pool
@@ -379,6 +381,10 @@ def _itemsize(types: Sequence[int], number: int) -> int:
     return encoding.dtype.itemsize if encoding else 8
 
 
+_Task = tuple[Page, Encoding, npt.NDArray[Any]]
+"""A page, how its values stand there, and where they go."""
+
+
 class TableReader:
     """One RNTuple of a model.
 
@@ -508,15 +514,15 @@ class TableReader:
 
     def _all_columns(self, cluster: int) -> list[npt.NDArray[Any]]:
         """Read all columns of a cluster, in several threads if they are large."""
-
-        def column(number: int) -> npt.NDArray[Any]:
-            values = self._column(number, cluster)
-            return values if values.flags.writeable else values.copy()  # no view of the file
-
-        pages = (page for columns in self._pages.cluster(cluster) for page in columns)
-        is_large = sum(page.n_elements for page in pages) > _LARGE
-        apply = self._file.pool().map if is_large else map
-        return list(apply(column, range(len(self._types))))
+        columns, tasks = [], []
+        for number in range(len(self._types)):
+            values, waiting = self._new_column(number, cluster)
+            columns.append(values)
+            tasks += waiting
+        is_large = sum(len(out) for _, _, out in tasks) > _LARGE
+        for _ in self._file.pool().map(self._fill, tasks) if is_large else map(self._fill, tasks):
+            pass
+        return columns
 
     def values(self, cluster: int) -> npt.NDArray[Any]:
         """Read the payload values of one cluster, and check them against their digest.
@@ -586,24 +592,51 @@ class TableReader:
         return columns
 
     def _column(self, number: int, cluster: int) -> npt.NDArray[Any]:
-        """Read one column of one cluster; a leading 0 is put before the ends of lists."""
+        """Read one column of one cluster.
+
+        Returns:
+            A new array, or a view of the file; a leading 0 is put before the ends of lists.
+        """
+        pages = self._pages.cluster(cluster)[number : number + 1]
+        encoding = self._encoding(number)
+        if pages and len(pages[0]) == 1 and not encoding.is_split and not encoding.is_index:
+            return self._page(pages[0][0], encoding).view(encoding.dtype)
+        values, tasks = self._new_column(number, cluster)
+        for task in tasks:
+            self._fill(task)
+        return values
+
+    def _new_column(self, number: int, cluster: int) -> tuple[npt.NDArray[Any], list[_Task]]:
+        """Make room for a column of a cluster; return it, and what fills it."""
+        encoding = self._encoding(number)
+        columns = self._pages.cluster(cluster)
+        pages = columns[number] if number < len(columns) else []
+        first = int(encoding.is_index)
+        dtype = np.dtype(np.int64) if encoding.is_index else encoding.dtype
+        values = np.empty(first + sum(page.n_elements for page in pages), dtype)
+        values[:first] = 0
+        edges = accumulate((page.n_elements for page in pages), initial=first)
+        return values, [
+            (page, encoding, values[a:b])
+            for page, (a, b) in zip(pages, pairwise(edges), strict=True)
+        ]
+
+    def _fill(self, task: _Task) -> None:
+        page, encoding, out = task
+        decode(self._page(page, encoding), encoding, out)
+
+    def _page(self, page: Page, encoding: Encoding) -> npt.NDArray[np.uint8]:
         self._file.check_open()
+        return read_piece(self._ntuple, page, page.n_elements * encoding.dtype.itemsize)
+
+    def _encoding(self, number: int) -> Encoding:
         encoding = ENCODINGS.get(self._types[number])
         if encoding is None:
             raise FormatError(
                 f"{self.where}: column {number} has the type {self._types[number]:#04x}, expected "
                 f"numbers; {self._file.fault}"
             )
-        pages: list[npt.NDArray[Any]] = []
-        columns = self._pages.cluster(cluster)
-        for page in columns[number] if number < len(columns) else ():
-            nbytes = page.n_elements * encoding.dtype.itemsize
-            pages.append(decode(read_piece(self._ntuple, page, nbytes), encoding))
-        if encoding.is_index:
-            return np.concatenate([np.zeros(1, np.int64), *pages])
-        if len(pages) == 1:
-            return pages[0]
-        return np.concatenate(pages) if pages else np.empty(0, encoding.dtype)
+        return encoding
 
     def _check(self, digest: str, cluster: int) -> None:
         if digest != self._info.digests[cluster]:

@@ -190,7 +190,9 @@ def from_wire(item: Field, values: U64) -> npt.NDArray[Any]:
         sign = -(values & np.uint64(1)).view(np.int64)
         signed: I64 = (values >> np.uint64(1)).view(np.int64) ^ sign
         return signed.astype(item.dtype)
-    low_bits: npt.NDArray[Any] = values.astype(f"<u{item.dtype.itemsize}").view(item.dtype)
+    low_bits: npt.NDArray[Any] = values.astype(f"<u{item.dtype.itemsize}", copy=False).view(
+        item.dtype
+    )
     return low_bits
 
 
