@@ -128,14 +128,8 @@ class NTuple:
             arrays.append(column.values)
         is_large = sum(array.nbytes for array in arrays) > _LARGE_NBYTES
         apply = in_order if in_threads and is_large else map
-        encodings = self._schema.encodings
-        cut = [_cut(*pair) for pair in zip(arrays, encodings, strict=True)]
-        tasks = [
-            (part, encoding)
-            for parts, encoding in zip(cut, encodings, strict=True)
-            for part in parts
-        ]
-        pages = iter(list(apply(self._page, tasks)))
+        cut = [_cut(*pair) for pair in zip(arrays, self._schema.encodings, strict=True)]
+        pages = iter(list(apply(self._page, chain(*cut))))
         n_rows = len(next(iter(columns.values())))
         return Pages(n_rows, [list(islice(pages, len(parts))) for parts in cut])
 

@@ -44,7 +44,7 @@ U64 = npt.NDArray[np.uint64]
 VARINT, FIXED64, LEN, FIXED32 = 0, 1, 2, 5
 """Wire types."""
 
-_FIXED: Final = {FIXED64: np.dtype("<u8"), FIXED32: np.dtype("<u4")}
+_FIXED: Final[dict[int, np.dtype[Any]]] = {FIXED64: np.dtype("<u8"), FIXED32: np.dtype("<u4")}
 _FIRST_WINDOW: Final = 1 << 11  # bytes
 _WINDOW: Final = 1 << 15
 _LONGEST: Final = 10  # bytes of a varint
