@@ -21,7 +21,7 @@ __all__ = ["CHAR", "ENCODINGS", "Encoding", "decode", "encode", "encoding_of"]
 
 U8 = npt.NDArray[np.uint8]
 
-_BLOCK: Final = 1 << 14  # values that are split at a time: they stay in a processor's cache
+_BLOCK: Final = 1 << 16  # values that are split at a time: they stay in a processor's cache
 _UNSIGNED: Final = tuple(np.dtype(f"<u{width}") for width in (1, 1, 2, 4, 4, 8, 8, 8, 8))
 """The narrowest unsigned type with so many bytes."""
 

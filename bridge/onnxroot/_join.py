@@ -75,7 +75,8 @@ class Document:
             source: Gives the bytes of payload i for hole i.
             edits: Encoded edits; empty if the file is in canonical form.
         """
-        self.skeleton = skeleton
+        self.skeleton = skeleton.view()
+        self.skeleton.flags.writeable = False  # parts of it are given away
         self._source = source
         before = exclusive_sum(hole_nbytes)
         self._hole_in_skeleton = hole_start
@@ -92,7 +93,7 @@ class Document:
             yield self.render(start, min(start + nbytes, self.nbytes))
 
     def render(self, start: int, stop: int) -> U8:
-        """Return bytes `start` to `stop` of the file: a new array, or a view not to be written."""
+        """Return bytes `start` to `stop` of the file: a new array, or one not to be written to."""
         if self._edits is None:
             return self.render_canonical(start, stop)
         edits = self._edits

@@ -42,7 +42,7 @@ I64 = npt.NDArray[np.int64]
 U64 = npt.NDArray[np.uint64]
 Rows = npt.NDArray[np.intp]
 
-_BLOCK = 1 << 13  # elements of a repeated field that are laid out at a time
+_BLOCK = 1 << 15  # elements of a repeated field that are laid out at a time
 _NO_ROWS = np.empty(0, np.intp)
 
 

@@ -26,6 +26,7 @@ from onnxroot._limits import DEFAULT_LIMITS, Limits
 from onnxroot._manifest import TableInfo
 from onnxroot._overlap import new_pool
 from onnxroot._page_map import PageMap, check_anchor, read_piece
+from onnxroot._ragged import reuse_memory
 from onnxroot._root_source import open_bytes
 from onnxroot._spec import (
     CHUNK_NBYTES,
@@ -83,6 +84,7 @@ class RootFile:
         self._pool: ThreadPoolExecutor | None = None
         self._directories: dict[str, Any] = {}
         self._names: dict[str, frozenset[str]] = {}
+        reuse_memory()
         self._bytes = open_bytes(path, patches, timeout)
         try:
             with self.translated(path):
@@ -524,22 +526,25 @@ class TableReader:
             pass
         return columns
 
-    def values(self, cluster: int) -> npt.NDArray[Any]:
+    def values(self, cluster: int, out: npt.NDArray[Any] | None = None) -> npt.NDArray[Any]:
         """Read the payload values of one cluster, and check them against their digest.
 
         May be called from several threads.
 
+        Args:
+            cluster: Which.
+            out: Where to put them, if not into an array of their own.
+
         Returns:
-            An array, not to be written to.
+            `out`; or an array that is not to be written to.
 
         Raises:
             FormatError: They can't be read.
             IntegrityError: They are not what was written.
         """
-        copies = (self._values(cluster, copy) for copy in range(self.n_copies))
-        values = next(copies)
-        for _ in copies:
-            pass  # they need only be checked
+        values = self._values(cluster, 0, out)
+        for copy in range(1, self.n_copies):
+            self._values(cluster, copy)  # needs only be checked
         return values
 
     def prefetch(self, clusters: Iterable[int]) -> None:
@@ -561,10 +566,12 @@ class TableReader:
         ]
         self._file.prefetch([(page.offset, page.offset + page.num_bytes) for page in pages])
 
-    def _values(self, cluster: int, copy: int) -> npt.NDArray[Any]:
+    def _values(
+        self, cluster: int, copy: int, out: npt.NDArray[Any] | None = None
+    ) -> npt.NDArray[Any]:
         with self._file.translated(self.where):
             number = self._columns["values"][-1]
-            values = self._column(number, copy * self.n_clusters + cluster)
+            values = self._column(number, copy * self.n_clusters + cluster, out)
         self._check(xxhash.xxh64(memoryview(values.view(np.uint8))).hexdigest(), cluster)
         return values
 
@@ -591,29 +598,38 @@ class TableReader:
         columns["values"] = Column((columns["values"].values,), self.values(cluster))
         return columns
 
-    def _column(self, number: int, cluster: int) -> npt.NDArray[Any]:
+    def _column(
+        self, number: int, cluster: int, out: npt.NDArray[Any] | None = None
+    ) -> npt.NDArray[Any]:
         """Read one column of one cluster.
 
         Returns:
-            A new array, or a view of the file; a leading 0 is put before the ends of lists.
+            `out`, if it is given; or a new array, or a view of the file. A leading 0 is put before
+            the ends of lists.
         """
         pages = self._pages.cluster(cluster)[number : number + 1]
         encoding = self._encoding(number)
-        if pages and len(pages[0]) == 1 and not encoding.is_split and not encoding.is_index:
+        is_plain = not encoding.is_split and not encoding.is_index
+        if out is None and is_plain and pages and len(pages[0]) == 1:
             return self._page(pages[0][0], encoding).view(encoding.dtype)
-        values, tasks = self._new_column(number, cluster)
+        values, tasks = self._new_column(number, cluster, out)
         for task in tasks:
             self._fill(task)
         return values
 
-    def _new_column(self, number: int, cluster: int) -> tuple[npt.NDArray[Any], list[_Task]]:
-        """Make room for a column of a cluster; return it, and what fills it."""
+    def _new_column(
+        self, number: int, cluster: int, out: npt.NDArray[Any] | None = None
+    ) -> tuple[npt.NDArray[Any], list[_Task]]:
+        """Make room for a column of a cluster, if there is none; return it, and what fills it."""
         encoding = self._encoding(number)
         columns = self._pages.cluster(cluster)
         pages = columns[number] if number < len(columns) else []
         first = int(encoding.is_index)
         dtype = np.dtype(np.int64) if encoding.is_index else encoding.dtype
-        values = np.empty(first + sum(page.n_elements for page in pages), dtype)
+        size = first + sum(page.n_elements for page in pages)
+        values = np.empty(size, dtype) if out is None else out
+        if (len(values), values.dtype) != (size, dtype):
+            raise FormatError(f"it holds {size} values of {dtype}, expected {len(values)}")
         values[:first] = 0
         edges = accumulate((page.n_elements for page in pages), initial=first)
         return values, [

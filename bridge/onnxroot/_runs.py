@@ -46,7 +46,7 @@ VARINT, FIXED64, LEN, FIXED32 = 0, 1, 2, 5
 
 _FIXED: Final[dict[int, np.dtype[Any]]] = {FIXED64: np.dtype("<u8"), FIXED32: np.dtype("<u4")}
 _FIRST_WINDOW: Final = 1 << 11  # bytes
-_WINDOW: Final = 1 << 15
+_WINDOW: Final = 1 << 16
 _LONGEST: Final = 10  # bytes of a varint
 
 
@@ -58,8 +58,9 @@ class Run:
         start: Where the first one begins.
         stop: Where the last one ends.
         heads: int64; where each begins, behind `start`. Or how long each of them is.
-        values: For varints uint64, for fixed-width values their bits as uint32 or uint64; for LEN
-            the lengths, int64, of values that begin two bytes behind their records.
+        values: For varints of the narrowest unsigned type, see `_varints.values_at`; for values of
+            fixed width their bits as uint32 or uint64; for LEN the lengths, int64, of values that
+            begin two bytes behind their records.
         minimal: Whether every varint is as short as it can be.
     """
 

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from onnxroot._assemble import Part, Parts, inverted, offsets_of
 from onnxroot._layout import wire_values
 from onnxroot._limits import DEFAULT_LIMITS, too_deep
-from onnxroot._ragged import distinct, exclusive_sum, gather, group_starts
+from onnxroot._ragged import distinct, exclusive_sum, gather, group_starts, reuse_memory
 from onnxroot._runs import Run
 from onnxroot._schema import Field, MessageType, Schema
 from onnxroot._spans import Buffers, Span, check_whole, find_spans, from_wire, read_pieces
@@ -100,6 +100,7 @@ def split(data: U8, schema: Schema, depth: int = DEFAULT_LIMITS.depth) -> Split:
     Raises:
         FormatError: The bytes are no ModelProto; the message begins with the byte offset.
     """
+    reuse_memory()
     reader = _Reader(data, schema, depth, trace=False)
     reader.read()
     if reader.canonical:
@@ -256,7 +257,8 @@ class _Reader:
         if item.wire_type != VARINT:
             return run.values.view(item.dtype)
         values = from_wire(item, run.values)
-        self.canonical &= not np.any(wire_values(item, values) != run.values)
+        if run.values.dtype.itemsize >= item.dtype.itemsize:  # or all of them fit
+            self.canonical &= not np.any(wire_values(item, values) != run.values)
         return values
 
     def _read_text(

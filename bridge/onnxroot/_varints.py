@@ -6,7 +6,7 @@ Source: https://protobuf.dev/programming-guides/encoding/#varints
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,7 @@ __all__ = [
 U8 = npt.NDArray[np.uint8]
 I64 = npt.NDArray[np.int64]
 U64 = npt.NDArray[np.uint64]
+Unsigned = npt.NDArray[np.unsignedinteger[Any]]
 
 
 def decode_varints(data: U8, start: I64, stop: I64) -> tuple[U64, I64, bool]:
@@ -110,12 +111,10 @@ def write_varints(out: U8, start: I64, values: U64, widths: I64) -> None:
     widest = int(widths.max())
     for k in range(widest):
         byte = ((values >> np.uint64(7 * k)) & np.uint64(0x7F)).astype(np.uint8)
-        if k + 1 < widest:
-            goes_on = np.flatnonzero(widths > k + 1)
-            byte[goes_on] |= np.uint8(0x80)
+        goes_on = np.flatnonzero(widths > k + 1)
+        byte[goes_on] |= np.uint8(0x80)
         out[start + k] = byte
-        if k + 1 < widest:
-            start, values, widths = start.take(goes_on), values.take(goes_on), widths.take(goes_on)
+        start, values, widths = start.take(goes_on), values.take(goes_on), widths.take(goes_on)
 
 
 def encode_varints(values: U64) -> tuple[U8, I64]:
@@ -147,10 +146,10 @@ def read_varint_stream(stream: U8) -> tuple[U64, I64]:
         raise FormatError(
             "a packed varint passes ten bytes", offset=int(starts[np.argmax(widths > 10)])
         )
-    return values_at(stream, starts, widths), widths
+    return values_at(stream, starts, widths).astype(np.uint64, copy=False), widths
 
 
-def values_at(stream: U8, starts: I64, widths: I64) -> U64:
+def values_at(stream: U8, starts: I64, widths: I64) -> Unsigned:
     """Return the values of varints.
 
     Args:
@@ -159,13 +158,16 @@ def values_at(stream: U8, starts: I64, widths: I64) -> U64:
         widths: int64, shape (n,); how many bytes each has, at most 10.
 
     Returns:
-        uint64, shape (n,); higher bits than 64 dropped.
+        Of the narrowest of uint8, uint16 and uint64 that holds so many bytes, shape (n,); higher
+        bits than 64 dropped.
     """
     widest = int(widths.max()) if len(widths) else 1
+    if widest == 1:
+        return stream.take(starts) & np.uint8(0x7F)
     if widest == 2:  # of many numbers that is the most: cheaper for all than for some
         first, last = stream.take(starts), stream.take(starts + (widths - 1))
         both = (first & np.uint8(0x7F)) | last.astype(np.uint16) << np.uint16(7)
-        return np.where(widths == 1, first, both).astype(np.uint64)
+        return np.where(widths == 1, first, both)
     values = (stream.take(starts) & np.uint8(0x7F)).astype(np.uint64)
     more = np.flatnonzero(widths > 1)
     for k in range(1, widest):
@@ -175,20 +177,20 @@ def values_at(stream: U8, starts: I64, widths: I64) -> U64:
     return values
 
 
-def join_groups(groups: Sequence[U8] | U8) -> U64:
-    """Return the values of varints that are equally long, or filled up with zeros.
+def join_groups(groups: Sequence[U8] | U8) -> Unsigned:
+    """Return the values of varints that are equally long.
 
     Args:
         groups: Their first bytes, second bytes, and so on: uint8, shape (n,) each.
 
     Returns:
-        uint64, shape (n,); higher bits than 64 dropped.
+        As of `values_at`.
     """
-    dtype = np.dtype(np.uint16 if len(groups) <= 2 else np.uint64)
-    values = (groups[0] & np.uint8(0x7F)).astype(dtype)
+    dtype = np.dtype({1: np.uint8, 2: np.uint16}.get(len(groups), np.uint64))
+    values: Unsigned = (groups[0] & np.uint8(0x7F)).astype(dtype)
     for k, group in enumerate(groups[1:], 1):
         values |= (group & np.uint8(0x7F)).astype(dtype) << dtype.type(7 * k)
-    return values.astype(np.uint64)
+    return values
 
 
 def split_groups(values: U64, out: U8) -> None:

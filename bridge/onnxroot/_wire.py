@@ -9,11 +9,13 @@ Source: https://protobuf.dev/programming-guides/encoding/
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
+from onnxroot._overlap import in_order
 from onnxroot._ragged import exclusive_sum
 from onnxroot._runs import FIXED32, FIXED64, LEN, VARINT, Run, read_run
 from onnxroot._varints import decode_varints, fail_truncated
@@ -42,6 +44,7 @@ MAX_DEPTH = 100
 
 _MAX_TAG = 2**32 - 1
 _LOCK_STEP_MIN = 48  # below this many messages one loop over tags beats NumPy's overhead
+_LARGE = 1 << 20  # bytes of messages that are worth several threads
 _RUN_MIN = 16  # records of one field in a row before a run is looked for
 
 
@@ -138,15 +141,21 @@ def scan(
         on = tokens.value_end < stop[live]
         live, position, previous = live[on], tokens.value_end[on], tokens.number[on]
     if len(live) or not parts:
-        walk = _Walk(data, rules, joined=joined)
-        counts = walk.messages(position.tolist(), stop[live].tolist())
+        messages = list(zip(position.tolist(), stop[live].tolist(), strict=True))
+        n_bytes = sum(end - begin for begin, end in messages)
+        apply = in_order if n_bytes > _LARGE else map
+        walks = list(apply(partial(_Walk, data, rules, joined), messages))
+        counts = np.array([walk.n_found for walk in walks], np.int64)
         message = np.repeat(live, counts)
-        tokens, minimal = _decode_records(data, walk.tags(), stop[message], message)
-        for index, run in walk.runs:
-            tokens.value_end[index] = run[-1].stop
-            tokens.n_records[index] = sum(len(part.values) for part in run)
-            tokens.runs[int(tokens.tag_start[index])] = run
-            canonical = canonical and all(part.minimal for part in run)
+        tags = np.concatenate([part for walk in walks for part in walk.parts] or [live])
+        tokens, minimal = _decode_records(data, tags, stop[message], message)
+        for first, walk in zip(exclusive_sum(counts).tolist(), walks, strict=True):
+            for number, run in walk.runs:
+                index = first + number
+                tokens.value_end[index] = run[-1].stop
+                tokens.n_records[index] = sum(len(part.values) for part in run)
+                tokens.runs[int(tokens.tag_start[index])] = run
+                canonical = canonical and all(part.minimal for part in run)
         before = np.empty_like(tokens.number)
         before[1:] = tokens.number[:-1]
         before[exclusive_sum(counts)] = previous
@@ -230,39 +239,33 @@ def _is_canonical(tokens: Tokens, previous: I64, rules: FieldRules) -> bool:
 
 
 class _Walk:
-    """Finds the records of messages, tag by tag."""
+    """The records of one message, found tag by tag.
 
-    def __init__(self, data: U8, rules: FieldRules, *, joined: bool) -> None:
-        """Begin with no records.
+    Attributes:
+        parts: int64; where each record begins.
+        n_found: How many there are.
+        runs: Each run that is joined, and which record it is.
+    """
+
+    def __init__(self, data: U8, rules: FieldRules, joined: bool, message: tuple[int, int]) -> None:
+        """Find them.
 
         Args:
             data: The bytes.
             rules: The fields.
             joined: Whether long runs are to be one record each.
+            message: Where it begins and ends.
         """
+        self.parts: list[I64] = []
+        self.n_found = 0
         self.runs: list[tuple[int, list[Run]]] = []
-        """Each run that is joined, and which record it is."""
         self._data, self._buffer = data, memoryview(data)
         self._rules, self._joined = rules, joined
-        self._parts: list[I64] = []
-        self._n_found = 0
-
-    def tags(self) -> I64:
-        """Return where each record begins."""
-        return np.concatenate(self._parts) if self._parts else np.empty(0, np.int64)
-
-    def messages(self, start: list[int], stop: list[int]) -> I64:
-        """Find the records of each message; return how many each has."""
-        counts = []
-        for first, end in zip(start, stop, strict=True):
-            before = self._n_found
-            self._message(first, end)
-            counts.append(self._n_found - before)
-        return np.array(counts, np.int64)
+        self._message(*message)
 
     def _add(self, tags: list[int] | I64) -> None:
-        self._parts.append(np.array(tags, np.int64))
-        self._n_found += len(tags)
+        self.parts.append(np.array(tags, np.int64))
+        self.n_found += len(tags)
 
     def _message(self, position: int, stop: int) -> None:
         """Find the records of one message.
@@ -318,7 +321,7 @@ class _Walk:
         rules, number = self._rules, tag >> 3
         is_canonical = number < len(rules.recurs) and bool(rules.recurs[number])
         if self._joined and is_canonical and int(rules.canonical[number]) == tag & 7:
-            self.runs.append((self._n_found, run))
+            self.runs.append((self.n_found, run))
             self._add([start])
         else:
             for part in run:
