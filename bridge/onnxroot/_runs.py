@@ -46,7 +46,7 @@ VARINT, FIXED64, LEN, FIXED32 = 0, 1, 2, 5
 
 _FIXED: Final[dict[int, np.dtype[Any]]] = {FIXED64: np.dtype("<u8"), FIXED32: np.dtype("<u4")}
 _FIRST_WINDOW: Final = 1 << 11  # bytes
-_WINDOW: Final = 1 << 16
+_WINDOW: Final = 1 << 16  # what uint16 can count
 _LONGEST: Final = 10  # bytes of a varint
 
 
@@ -57,16 +57,16 @@ class Run:
     Attributes:
         start: Where the first one begins.
         stop: Where the last one ends.
-        heads: int64; where each begins, behind `start`. Or how long each of them is.
+        heads: uint16; where each begins, behind `start`. Or how long each of them is.
         values: For varints of the narrowest unsigned type, see `_varints.values_at`; for values of
-            fixed width their bits as uint32 or uint64; for LEN the lengths, int64, of values that
+            fixed width their bits as uint32 or uint64; for LEN the lengths, uint8, of values that
             begin two bytes behind their records.
         minimal: Whether every varint is as short as it can be.
     """
 
     start: int
     stop: int
-    heads: I64 | int
+    heads: npt.NDArray[np.uint16] | int
     values: npt.NDArray[Any]
     minimal: bool
 
@@ -75,7 +75,7 @@ class Run:
         """Where each record begins: int64, shape (n,)."""
         if isinstance(self.heads, int):
             return np.arange(self.start, self.stop, self.heads)
-        return self.start + self.heads
+        return self.heads.astype(np.int64) + self.start
 
 
 # --- reading ----------------------------------------------------------------------------------
@@ -102,7 +102,8 @@ def read_run(data: U8, start: int, stop: int, tag: int) -> Iterator[Run]:
         if not nbytes:
             return
         stop_of_run = start + nbytes
-        yield Run(start=start, stop=stop_of_run, heads=heads, values=values, minimal=minimal)
+        short = heads if isinstance(heads, int) else heads.astype(np.uint16)
+        yield Run(start=start, stop=stop_of_run, heads=short, values=values, minimal=minimal)
         start = stop_of_run
         size = min(2 * size, _WINDOW)
 
@@ -114,7 +115,7 @@ _Found = tuple[I64 | int, int, npt.NDArray[Any], bool]
 def _numbers(window: U8, tag: int) -> _Found:
     if len(window) < 2:
         return 0, 0, window, True
-    width = int(np.argmax(window[1 : 2 + _LONGEST] < 0x80)) + 1
+    width = int(np.argmax(window[1 : 1 + _LONGEST] < 0x80)) + 1
     n = len(window) // (width + 1)
     records = window[: n * (width + 1)].reshape(n, width + 1)
     fits = (records[:, 0] == tag) & (records[:, width] < 0x80)
@@ -157,20 +158,20 @@ def _fixed(window: U8, tag: int) -> _Found:
 
 def _texts(window: U8, tag: int) -> _Found:
     starts = np.flatnonzero(window[:-1] == tag)
-    lengths = window.take(starts + 1).astype(np.int64)
+    lengths = window.take(starts + 1)
     ends = starts + 2 + lengths
     fits = (lengths < 0x80) & (ends <= len(window))
     fits[:1] &= starts[:1] == 0
     fits[1:] &= starts[1:] == ends[:-1]
     n = len(fits) if fits.all() else int(np.argmin(fits))
     if not n:
-        return starts[:0], 0, lengths[:0], True
+        return 0, 0, lengths, True
     if n < len(fits) and starts[n] < ends[n - 1]:  # that byte is in a text, and perhaps others are
         rest = _texts_one_by_one(memoryview(window), int(ends[n - 1]), tag)
         starts = np.concatenate([starts[:n], np.array(rest, np.int64)])
-        lengths = window.take(starts + 1).astype(np.int64)
+        lengths = window.take(starts + 1)
         n = len(starts)
-    return starts[:n], int(starts[n - 1] + 2 + lengths[n - 1]), lengths[:n], True
+    return starts[:n], int(starts[n - 1]) + 2 + int(lengths[n - 1]), lengths[:n], True
 
 
 def _texts_one_by_one(window: memoryview, position: int, tag: int) -> list[int]:
