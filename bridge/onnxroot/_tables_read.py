@@ -11,7 +11,8 @@ import numpy.typing as npt
 from onnxroot._dtypes import STORAGES, Storage
 from onnxroot._manifest import Manifest
 from onnxroot._overlap import Ahead
-from onnxroot._rntuple_read import RootFile, TableReader
+from onnxroot._rntuple_read import TableReader, open_table
+from onnxroot._root_file import RootFile
 from onnxroot._schema import MessageType
 from onnxroot._spec import (
     COLUMN_DEVIATION,
@@ -135,7 +136,7 @@ class ValueReader:
         if name not in manifest.tables:
             raise FormatError(f"{file.path}:{directory}: the manifest lists no {name}")
         self._file = file
-        self.reader = file.table(directory, name, manifest.tables[name])
+        self.reader = open_table(file, directory, name, manifest.tables[name])
         self.storage = storage
         self._ahead = Ahead(self._checked, file.pool)
         self._cluster = -1
