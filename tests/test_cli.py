@@ -453,6 +453,28 @@ def test_names_do_not_steer_the_terminal(tmp_path):
     assert "\x1b" not in done.output
 
 
+def test_names_do_not_end_lines(tmp_path):
+    """What stands behind the end of a line would look as if we had said it."""
+    name = "w\ngood    x FLOAT [1]"
+    model = linear_model()
+    model.producer_name = model.doc_string = name
+    model.graph.initializer[0].name = model.graph.node[0].name = model.graph.node[0].domain = name
+    model.graph.input[0].name = model.graph.node[0].attribute.add(name=name, s=name.encode()).name
+    model.metadata_props.add(key=name, value=name)
+    path = tmp_path / "m.root"
+    onnxroot.write(model, path, metadata={name: name})
+    plain = tmp_path / "plain.onnx"
+    plain.write_bytes(MODEL)
+    for words in (
+        *(["show"], ["show", "--nodes"], ["show", "--node", name], ["show", "--tensor", name]),
+        *(["show", "--json"], ["ls", "-l"], ["verify", "--tensors"], ["diff", "--all", plain]),
+        ["git-diff", "m.root", plain, "x", "x", path, "x", "x"],
+    ):
+        done = run(*words, *([path] if words[0] != "git-diff" else []))
+        assert done.exit_code == (words[0] == "diff"), done.output
+        assert not [line for line in done.output.splitlines() if line.startswith("good    x")]
+
+
 def test_limits_are_raised_by_an_option(tmp_path):
     data = b""
     for level in reversed(range(1, 110)):

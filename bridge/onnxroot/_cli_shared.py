@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import sys
 import threading
@@ -20,7 +19,7 @@ from onnxroot._limits import DEFAULT_LIMITS, Limits
 from onnxroot._output import say
 from onnxroot.errors import OnnxRootError
 
-__all__ = ["NAMES", "compression", "limits", "plain_errors", "print_json", "shown", "timeout"]
+__all__ = ["NAMES", "compression", "limits", "plain_errors", "shown", "timeout"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -100,11 +99,6 @@ def limits() -> Limits:
     """Return what a file may ask for."""
     found = click.get_current_context().find_root().params.get("limits", DEFAULT_LIMITS)
     return found if isinstance(found, Limits) else DEFAULT_LIMITS
-
-
-def print_json(value: object) -> None:
-    """Print a value as JSON."""
-    say(json.dumps(value, indent=2))
 
 
 def shown(what: str, *, counts: bool = False) -> AbstractContextManager[Shown]:

@@ -46,17 +46,14 @@ def columns(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[list[st
     right = [head.endswith(">") for head in heads]
     table = [
         [head.rstrip(">") for head in heads],
-        *([_one_line(cell) for cell in row] for row in rows),
+        *(
+            [visible(cell) for cell in row] for row in rows
+        ),  # as it is printed, so as it is measured
     ]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     if is_terminal():
         _shrink(widths, right, terminal_width())
     return [_row(cells, widths, right) for cells in table]
-
-
-def _one_line(text: str) -> str:
-    """Return a cell as it is printed, so that it is measured as that."""
-    return visible(text).replace("\n", "\\n").replace("\t", "\\t")
 
 
 def _shrink(widths: list[int], right: Sequence[bool], available: int) -> None:

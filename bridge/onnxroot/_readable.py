@@ -29,8 +29,10 @@ def shape_text(shape: Iterable[int]) -> str:
 
 
 def visible(text: str) -> str:
-    """Return a text without what a terminal would obey: names in files are other people's."""
+    """Return a text without what a terminal would obey: names in files are other people's.
+
+    That is the end of a line, too: a name could go on with lines that look like ours.
+    """
     if text.isprintable():
         return text
-    escaped = (c if c.isprintable() or c in "\n\t" else f"\\x{ord(c):02x}" for c in text)
-    return "".join(escaped)
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
