@@ -1,10 +1,13 @@
 """An HTTP server on loopback that serves parts of files, counts them, and can misbehave."""
 
+import gzip
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+
+_PACKED = gzip.compress(bytes(1 << 24))
 
 
 class FileServer(ThreadingHTTPServer):
@@ -41,7 +44,8 @@ class Handler(BaseHTTPRequestHandler):
     """Answers GET with a range.
 
     Its faults: ``whole`` sends all of the file, ``break`` half of what is asked for, ``hang``
-    nothing, ``stall`` half and then nothing; a number is a status.
+    nothing, ``stall`` half and then nothing, ``endless`` more than was asked for, for ever,
+    ``packed`` a compressed answer, ``astray`` the way to a local file; a number is a status.
     """
 
     protocol_version = "HTTP/1.1"
@@ -75,8 +79,18 @@ class Handler(BaseHTTPRequestHandler):
         if not whole and start >= len(data):
             self.send_error(416)
             return
+        if fault == "astray":
+            self.send_response(302)
+            self.send_header("Location", f"file://{path}")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
         self.send_response(200 if whole else 206)
-        self.send_header("Content-Length", str(len(part)))
+        if fault == "packed":
+            part = _PACKED
+            self.send_header("Content-Encoding", "gzip")
+        if fault != "endless":
+            self.send_header("Content-Length", str(len(part)))
         self.send_header("ETag", f'"{path.stat().st_mtime_ns}"')
         if not whole:
             self.send_header("Content-Range", f"bytes {start}-{start + len(part) - 1}/{len(data)}")
@@ -86,6 +100,8 @@ class Handler(BaseHTTPRequestHandler):
         part = part[: len(part) // 2] if fault in {"break", "stall"} else part
         self.wfile.write(part)
         server.n_bytes += len(part)
+        while fault == "endless" and not server.released.is_set():
+            self.wfile.write(bytes(1 << 16))
         if fault == "stall":
             server.released.wait(60)
         if fault:

@@ -270,6 +270,9 @@ def test_s3(http: FileServer, monkeypatch: pytest.MonkeyPatch) -> None:
         ("break", "reading failed"),
         ("stall", "no answer within 0.2 s"),
         ("hang", "no answer within 0.2 s"),
+        ("endless", "more bytes came than the"),
+        ("packed", "the server sends compressed answers"),
+        ("astray", "file:"),
     ],
 )
 @pytest.mark.parametrize("number", [1, 3])
@@ -277,9 +280,10 @@ def test_faults_of_http(fault: str, text: str, number: int, http: FileServer) ->
     """From the first request on, or while a tensor is read."""
     http.faults = dict.fromkeys(range(number, 10), fault)
     with pytest.raises((onnxroot.RemoteError, FileNotFoundError)) as caught:
-        read_large(http.url, 0.2)
+        read_large(http.url, 0.2 if fault in {"hang", "stall"} else 20)
     assert f"{http.url}/large.root" in str(caught.value)
     assert text in str(caught.value)
+    assert isinstance(caught.value, FileNotFoundError) == (fault == "404")
 
 
 def read_large(place: str, timeout: float) -> None:

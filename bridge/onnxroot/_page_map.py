@@ -145,6 +145,8 @@ def read_piece(ntuple: Any, page: Page, length: int) -> npt.NDArray[np.uint8]:
     Raises:
         FormatError: It has another length.
     """
+    if page.num_bytes > length:  # no compression makes it longer
+        raise FormatError(f"a piece has {page.num_bytes} bytes, expected {length}")
     chunk = ntuple.file.source.chunk(page.offset, page.offset + page.num_bytes)
     data = np.frombuffer(chunk.raw_data, np.uint8)
     if page.num_bytes < length:

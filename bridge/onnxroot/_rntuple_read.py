@@ -134,6 +134,11 @@ class TableReader:
         for cluster in range(self._pages.n_clusters):
             for number, pages in enumerate(self._pages.cluster(cluster)):
                 nbytes = sum(page.n_elements for page in pages) * _itemsize(self._types, number)
+                if sum(page.num_bytes for page in pages) > nbytes:  # they would be fetched
+                    raise FormatError(
+                        f"{self.where}: pages of column {number} are longer than what they hold; "
+                        f"{self._file.fault}"
+                    )
                 if number in large:
                     payload += nbytes
                     most = max(most, nbytes)

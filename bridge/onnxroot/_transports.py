@@ -209,7 +209,28 @@ class _Http(_Client):
                 raise RemoteError(
                     f"{self._url}: the file has changed since it was opened; open it again"
                 )
-            return nbytes, await response.read()
+            return nbytes, await self._body(response, stop - start)
+
+    async def _body(self, response: Any, nbytes: int) -> bytes:
+        """Return what an answer holds, unless that is more than what was asked for.
+
+        Raises:
+            RemoteError: It is, or is packed: who knows what it unpacks to.
+        """
+        if response.headers.get("Content-Encoding", "identity") != "identity":
+            raise RemoteError(
+                f"{self._url}: the server sends compressed answers, though it was told not to; "
+                "download the file and read the copy"
+            )
+        data = bytearray()
+        while piece := await response.content.readany():
+            data += piece
+            if len(data) > nbytes:
+                raise RemoteError(
+                    f"{self._url}: more bytes came than the {nbytes} that were asked for; download "
+                    "the file and read the copy"
+                )
+        return bytes(data)
 
     def has_changed(self) -> bool:
         """See `Transport`."""
