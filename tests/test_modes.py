@@ -1,6 +1,6 @@
 """`python -O`, which drops asserts, and `python -X dev -W error` give the same results.
 
-The whole suite may be run so: `python -O -m pytest`, for pytest's own asserts stay.
+`tox -e optimised,strict` runs the whole suite so, for pytest keeps the asserts of tests.
 """
 
 import json

@@ -54,6 +54,8 @@ def root(data: bytes) -> None:
     path.write_bytes(data)
     with suppress(onnxroot.OnnxRootError):
         onnxroot.verify(path, tensors=True)
+    with suppress(onnxroot.OnnxRootError):
+        onnxroot.diff(path, golden("mlp_jet_tagger"))
     with suppress(onnxroot.OnnxRootError), onnxroot.open(path) as model:
         for read in (lambda: describe(model), model.to_bytes, model._embedded):
             with suppress(onnxroot.OnnxRootError):
