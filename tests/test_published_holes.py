@@ -5,6 +5,7 @@ folder.
 """
 
 import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -163,6 +164,25 @@ def test_a_pipe(folder: Path) -> None:
         onnxroot.write(folder / "pipe", folder / "m.root:m")
     with pytest.raises(onnxroot.FormatError, match="is a pipe"):
         onnxroot.open(folder / "pipe")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes in folders")
+@pytest.mark.parametrize("name", ["m.onnx", "m.root", "m.pt", "m.keras", "m.pkl", "m"])
+def test_no_command_waits_for_a_pipe(name: str, folder: Path) -> None:
+    os.mkfifo(folder / name)
+    before = set(folder.rglob("*"))
+    for words in (
+        ("convert", folder / name, folder / "new.root"),
+        ("convert", folder / name, folder / "w", folder / "zoo.root"),
+        ("show", folder / name),
+        ("diff", folder / name, folder / name),
+        ("git-diff", name, folder / name, "x", "x", folder / name, "x", "x"),
+    ):
+        command = [sys.executable, "-m", "onnxroot", *map(str, words)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == (0 if words[0] == "git-diff" else 2)
+        assert "Traceback" not in done.stderr
+    assert set(folder.rglob("*")) == before
 
 
 @pytest.mark.parametrize(

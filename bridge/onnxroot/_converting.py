@@ -10,6 +10,7 @@ from typing import Final
 
 from onnxroot import api
 from onnxroot._address import Address, is_remote, parse_address
+from onnxroot._file_bytes import is_root_file
 from onnxroot._limits import Limits
 from onnxroot._locations import map_file, relative_path
 from onnxroot._manifest import Manifest
@@ -243,9 +244,8 @@ def _refuse_root(source: str) -> None:
     path = Path(address.path)
     if path.is_dir():
         return
-    with path.open("rb") as file:
-        if address.directory or file.read(4) == b"root":
-            raise UnsupportedModelError(
-                f"{source}: is in a ROOT file already; copy it with onnxroot cp, or convert it "
-                "alone to .onnx"
-            )
+    if is_root_file(path) or address.directory:
+        raise UnsupportedModelError(
+            f"{source}: is in a ROOT file already; copy it with onnxroot cp, or convert it "
+            "alone to .onnx"
+        )

@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from onnxroot.errors import FormatError
 
-__all__ = ["FileBytes", "whole_file"]
+__all__ = ["FileBytes", "is_root_file", "whole_file"]
 
 U8 = npt.NDArray[np.uint8]
 
@@ -87,6 +87,20 @@ def _read_into(file: io.FileIO, out: U8) -> int:
             break
         done += n
     return done
+
+
+def is_root_file(path: str | os.PathLike[str]) -> bool:
+    """Return whether a file begins as ROOT files do; no folder, pipe or device does.
+
+    Raises:
+        OSError: It can't be opened.
+    """
+    no_wait = getattr(os, "O_NONBLOCK", 0)  # for whoever writes to a pipe
+    handle = os.open(path, os.O_RDONLY | no_wait | getattr(os, "O_BINARY", 0))
+    try:
+        return stat.S_ISREG(os.fstat(handle).st_mode) and os.read(handle, 4) == b"root"
+    finally:
+        os.close(handle)
 
 
 def whole_file(handle: int, where: str) -> U8:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from onnxroot import api
 from onnxroot._address import TIMEOUT_SECONDS, is_remote, parse_address
 from onnxroot._busy import Progress
+from onnxroot._file_bytes import is_root_file
 from onnxroot._limits import DEFAULT_LIMITS, Limits
 from onnxroot._transaction import Transaction
 from onnxroot.errors import ModelExistsError
@@ -132,5 +133,4 @@ def _is_onnx(path: str) -> bool:
     """Return whether a file is ONNX: by its name, unless it begins as ROOT files do."""
     if is_remote(path) or not path.lower().endswith(".onnx"):
         return False
-    with Path(path).open("rb") as file:
-        return file.read(4) != b"root"
+    return not is_root_file(path)

@@ -129,6 +129,8 @@ def find_adapter(source: Any) -> tuple[Adapter, str] | None:
     """
     from importlib.metadata import entry_points  # noqa: PLC0415  (20 ms, seldom needed)
 
+    if isinstance(source, Path) and source.exists() and not (source.is_file() or source.is_dir()):
+        return None  # a pipe or a device, which adapters would wait for
     for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
         adapter: Adapter = point.load()
         if isinstance(source, Path):

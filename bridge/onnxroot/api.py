@@ -21,6 +21,7 @@ from onnxroot._address import (
 from onnxroot._batches import columns_of
 from onnxroot._deviation import dissect
 from onnxroot._external import attach
+from onnxroot._file_bytes import is_root_file
 from onnxroot._join import Document
 from onnxroot._limits import DEFAULT_LIMITS, Limits
 from onnxroot._manifest import ExternalFile, Manifest
@@ -460,8 +461,7 @@ def _is_root(path: str) -> bool:
         return True
     if Path(path).is_dir():  # a SavedModel
         return False
-    with Path(path).open("rb") as file:
-        return file.read(4) == b"root"
+    return is_root_file(path)
 
 
 def include_dir() -> str:
