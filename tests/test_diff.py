@@ -477,7 +477,7 @@ def test_command(files: Path) -> None:
     result = run("diff", files / "a.onnx", f"{files}/b.root:b")
     assert (result.exit_code, result.stderr) == (1, "")
     head, _, line = result.stdout.splitlines()
-    assert head == "the models differ: tensors 1 changed"
+    assert head == "the models differ: 1 tensor changed"
     assert line.startswith("~ tensor 'w2' FLOAT[4, 4]: 1 of 16 elements differ")
     result = run("diff", files / "a.onnx", files / "b.root", "--json")
     (graph,) = json.loads(result.stdout)["graphs"]
@@ -525,7 +525,7 @@ def test_git(tmp_path: Path) -> None:
     git("add", ".")
     lines = git("diff", "--cached", "HEAD").splitlines()
     assert "- model models.root:old" in lines
-    assert "models.root:tagger: the models differ: tensors 1 changed" in lines
+    assert "models.root:tagger: the models differ: 1 tensor changed" in lines
     assert "+ model new.onnx" in lines
     assert "no models in either version" in lines
     git("commit", "-qm", "second")

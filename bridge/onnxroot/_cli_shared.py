@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import wraps
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn, ParamSpec, TypeVar
 
@@ -17,7 +19,7 @@ import click
 from onnxroot._address import TIMEOUT_SECONDS
 from onnxroot._busy import Shown, busy
 from onnxroot._limits import DEFAULT_LIMITS, Limits
-from onnxroot._output import say
+from onnxroot._output import STANDARD_OUTPUT, say
 from onnxroot.errors import OnnxRootError
 
 __all__ = ["NAMES", "compression", "limits", "plain_errors", "print_json", "shown", "timeout"]
@@ -57,12 +59,38 @@ def plain_errors(command: Callable[P, R]) -> Callable[P, R]:
         except KeyboardInterrupt as error:
             _fail("interrupted; nothing was changed, or all of it", error, code=130)
         except OSError as error:
+            if isinstance(error, BrokenPipeError) and error.filename == STANDARD_OUTPUT:
+                _end_quietly(error)
             text = error.strerror or str(error)
-            _fail(f"{error.filename}: {text}" if error.filename else str(error), error)
+            _fail(f"{error.filename}: {text}{_hint(error)}" if error.filename else text, error)
         except ValueError as error:
             _fail(str(error), error)
 
     return run
+
+
+def _end_quietly(error: BrokenPipeError) -> NoReturn:
+    """End as programs do whose reader has seen enough, such as `head`."""
+    context = click.get_current_context()
+    if context.find_root().params.get("debug"):
+        raise error
+    context.exit(128 + 13)  # SIGPIPE
+    raise AssertionError  # pragma: no cover  (exit does not return)
+
+
+def _hint(error: OSError) -> str:
+    """Return what to do about a file that can't be opened."""
+    path = Path(os.fsdecode(error.filename))
+    if isinstance(error, IsADirectoryError):
+        return "; expected a file in it (convert takes folders)"
+    if isinstance(error, FileNotFoundError):
+        from difflib import get_close_matches  # noqa: PLC0415  (for an error alone)
+
+        with suppress(OSError):
+            names = [other.name for other in path.parent.iterdir()]
+            near = get_close_matches(path.name, names, n=1, cutoff=0.75)
+            return f"; did you mean {str(path.with_name(near[0]))!r}?" if near else ""
+    return ""
 
 
 @contextmanager

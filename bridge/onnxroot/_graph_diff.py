@@ -74,11 +74,7 @@ def diff_graphs(
     named = {*interface, *paired, *two.old.outputs}
     made = {name for a, _ in match.pairs for name in a.outputs if name} - named
     renamed = {name: match.values[name] for name in sorted(made) if match.values.get(name) != name}
-    rest = {
-        (what, renamed.get(name, name) if what == "type" else name): number
-        for (what, name), number in two.old.rest.items()
-    }
-    changes += keyed_changes(rest, two.new.rest)
+    changes += keyed_changes(*_rest(two, match, paired))
     found = GraphDiff(
         where=where,
         nodes=tuple(nodes),
@@ -89,6 +85,21 @@ def diff_graphs(
     if found:
         yield found
     yield from inner
+
+
+def _rest(two: _Two, match: Match, paired: Names) -> list[dict[tuple[str, str], int]]:
+    """Return what else is in both graphs; types of values that came or went go without saying."""
+    gone = {name for node in match.removed for name in node.outputs}
+    come = {name for node in match.added for name in node.outputs}
+    gone |= two.old.tensors.keys() - paired.keys()
+    come |= two.new.tensors.keys() - set(paired.values())
+    old = {
+        (what, match.values.get(name, name) if what == "type" else name): number
+        for (what, name), number in two.old.rest.items()
+        if what != "type" or name not in gone
+    }
+    new = {key: n for key, n in two.new.rest.items() if key[0] != "type" or key[1] not in come}
+    return [old, new]
 
 
 def keyed_changes(old: dict[tuple[str, str], int], new: dict[tuple[str, str], int]) -> list[Change]:

@@ -10,7 +10,10 @@ import click
 
 from onnxroot._readable import visible
 
-__all__ = ["say"]
+__all__ = ["STANDARD_OUTPUT", "say"]
+
+STANDARD_OUTPUT = "standard output"
+"""Its name in errors."""
 
 
 def say(*parts: str | tuple[str, str], err: bool = False, nl: bool = True) -> None:
@@ -31,7 +34,7 @@ def say(*parts: str | tuple[str, str], err: bool = False, nl: bool = True) -> No
     except OSError as error:
         with suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        error.filename = "standard output"
+        error.filename = STANDARD_OUTPUT
         raise
 
 
