@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 
@@ -191,7 +191,7 @@ def _output_sources(two: _Two, match: Match) -> list[Change]:
             new=_label(made.get(name)),
         )
         for name in two.old.outputs
-        if name in there and match.renamed([name]) != [name]
+        if name in there and match.renamed([name]) != (name,)
     ]
 
 
@@ -282,8 +282,8 @@ def _one_sided(kind: str, node: Node) -> NodeChange:
         kind=kind,  # type: ignore[arg-type]
         operator=node.operator,
         name=node.name,
-        inputs=tuple(node.inputs),
-        outputs=tuple(node.outputs),
+        inputs=node.inputs,
+        outputs=node.outputs,
     )
 
 
@@ -309,13 +309,15 @@ def _node_change(
         kind="renamed" if all(change.what == "name" for change in changes) else "changed",
         operator=b.operator,
         name=a.name or b.name,
-        inputs=tuple(b.inputs),
-        outputs=tuple(b.outputs),
+        inputs=b.inputs,
+        outputs=b.outputs,
         changes=tuple(changes),
     )
 
 
-def _input_changes(expected: list[str | None], old: list[str], new: list[str]) -> Iterator[Change]:
+def _input_changes(
+    expected: Sequence[str | None], old: Sequence[str], new: Sequence[str]
+) -> Iterator[Change]:
     """Yield what a node takes from elsewhere than what it has become took from."""
     for i, (name, x, y) in enumerate(zip_longest(expected, old, new, fillvalue="")):
         if name != y and (x or y):

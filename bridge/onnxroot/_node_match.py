@@ -9,7 +9,7 @@ which a new node has shifted all the numbers in the names behind it.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Sequence
 
 from onnxroot._graphs import Graph, Node
@@ -57,12 +57,12 @@ class Match:
         self.values |= values
         self._taken.update(values.values())
 
-    def renamed(self, names: Sequence[str]) -> list[str | None]:
+    def renamed(self, names: Sequence[str]) -> tuple[str | None, ...]:
         """Return what values are called in the new graph; None where another has that name."""
         values, taken = self.values, self._taken
-        return [
-            values.get(name, None if name in taken else name) if name else name for name in names
-        ]
+        return tuple(
+            [values.get(name, None if name in taken else name) if name else name for name in names]
+        )
 
     @property
     def n_changes(self) -> int:
@@ -102,17 +102,24 @@ def _comes_first(a: Graph, b: Graph) -> bool:
 
 def _match(old: Graph, new: Graph, values: dict[str, str], number: Numbering) -> Match:
     by_name = Match(old, new, _by_names(old, new), values)
-    if not by_name.n_changes:
+    if by_name.n_changes <= _least_changes(old, new):
         return by_name
     by_place = Match(old, new, _by_place(old, new, values, number), values)
     return min(by_name, by_place, key=lambda match: match.n_changes)
 
 
+def _least_changes(old: Graph, new: Graph) -> int:
+    """Return how many nodes are changed in any pairing: those whose like the other has not."""
+    left = Counter((node.operator, node.content) for node in old.nodes)
+    left.subtract((node.operator, node.content) for node in new.nodes)
+    return max(sum(n for n in left.values() if n > 0), -sum(n for n in left.values() if n < 0))
+
+
 def _by_names(old: Graph, new: Graph) -> dict[Node, Node]:
     pairing = _Pairing(old, new)
-    pairing.by_key(lambda node: (node.operator, tuple(node.outputs)))
+    pairing.by_key(lambda node: (node.operator, node.outputs))
     pairing.by_key(lambda node: (node.operator, node.name) if node.name else None)
-    pairing.by_key(lambda node: tuple(node.outputs) or None)
+    pairing.by_key(lambda node: node.outputs or None)
     pairing.by_key(lambda node: node.name or None)
     pairing.by_order()
     return pairing.partner
@@ -125,7 +132,7 @@ def _by_place(
     computed = _computed(old, values, number) | _computed(new, {}, number)
     pairing.by_key(lambda node: computed[node])
     pairing.by_order()
-    pairing.by_key(lambda node: tuple(node.outputs) or None)
+    pairing.by_key(lambda node: node.outputs or None)
     return pairing.partner
 
 
@@ -168,6 +175,14 @@ class _Pairing:
     def by_key(self, key: Callable[[Node], Hashable | None]) -> None:
         """Pair nodes of one key, in order; those whose key is None stay."""
         old, new = self._left()
+        start = 0
+        for a, b in zip(old, new, strict=False):  # most models have most in common
+            mine = key(a)
+            if mine is None or mine != key(b):
+                break
+            self.partner[a] = b
+            start += 1
+        old, new = old[start:], new[start:]
         waiting: dict[Hashable, list[Node]] = defaultdict(list)
         for node in reversed(new):
             waiting[key(node)].append(node)
