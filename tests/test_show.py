@@ -348,6 +348,31 @@ def test_versions_of_other_operators(tmp_path: Path) -> None:
     assert " ml 1  " in done("ls", tmp_path / "m.root")
 
 
+@pytest.mark.parametrize(
+    ("variables", "coloured"),
+    [
+        ({}, False),
+        ({"FORCE_COLOR": "1"}, True),
+        ({"FORCE_COLOR": "0"}, False),
+        ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, False),
+    ],
+)
+def test_colours_in_a_pipe(
+    variables: dict[str, str], coloured: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("NO_COLOR", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    for name, text in variables.items():
+        monkeypatch.setenv(name, text)
+    assert ("\x1b[" in done("show", golden("functions"))) == coloured
+
+
+def test_no_colours_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    for text, coloured in (("", True), ("1", False)):
+        monkeypatch.setenv("NO_COLOR", text)
+        assert ("\x1b[" in run("show", golden("functions"), color=True).output) == coloured
+
+
 def test_bars_where_the_encoding_has_no_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     class Ascii:
         encoding = "ascii"

@@ -21,6 +21,7 @@ from onnxroot._cli_shared import (
     plain_errors,
     print_json,
     shown,
+    tell_of,
     timeout,
 )
 from onnxroot._output import say
@@ -169,6 +170,7 @@ def convert(
     if not are_many(sources, destination):
         with shown(f"converting {sources[0]}"):
             api.convert(sources[0], destination, **options)
+        tell_of(sources[0], destination)
         if as_json:
             print_json({"source": sources[0], "destination": destination})
         return

@@ -67,8 +67,8 @@ def show(
     \b
     onnxroot show models.root:tagger
     onnxroot show tagger.onnx --stats
-    onnxroot show models.root:tagger --tensor conv1.weight
-    onnxroot show models.root:tagger --node /conv1/Conv --json
+    onnxroot show models.root:tagger --tensor hidden1.weight
+    onnxroot show models.root:tagger --node node_Gemm_20 --json
     """  # noqa: D301  (click's mark for lines as they are)
     if sum([stats, nodes, node is not None, tensor is not None]) > 1:
         raise click.UsageError("--stats, --nodes, --node and --tensor do not go together")

@@ -16,13 +16,23 @@ from typing import NoReturn, ParamSpec, TypeVar
 
 import click
 
-from onnxroot._address import TIMEOUT_SECONDS
+from onnxroot._address import TIMEOUT_SECONDS, parse_address
 from onnxroot._busy import Shown, busy
 from onnxroot._limits import DEFAULT_LIMITS, Limits
 from onnxroot._output import STANDARD_OUTPUT, say
-from onnxroot.errors import OnnxRootError
+from onnxroot._readable import readable
+from onnxroot.errors import ModelNotFoundError, OnnxRootError
 
-__all__ = ["NAMES", "compression", "limits", "plain_errors", "print_json", "shown", "timeout"]
+__all__ = [
+    "NAMES",
+    "compression",
+    "limits",
+    "plain_errors",
+    "print_json",
+    "shown",
+    "tell_of",
+    "timeout",
+]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -139,3 +149,25 @@ def shown(what: str, *, counts: bool = False) -> AbstractContextManager[Shown]:
     """Show a bar while a block takes its time, unless the user wants it quiet; see `busy`."""
     root = click.get_current_context().find_root()
     return busy(what, quiet=bool(root.params.get("quiet")), counts=counts)
+
+
+def tell_of(source: str, destination: str) -> None:
+    """Say what was written, if the user wants to know it."""
+    if not click.get_current_context().find_root().params.get("verbose"):
+        return
+    from onnxroot import _look  # noqa: PLC0415  (as long as the command itself)
+
+    origin, target = parse_address(source), parse_address(destination)
+    name = target.directory or origin.directory or Path(origin.path).stem
+    is_root = bool(target.directory) or target.path.lower().endswith(".root")
+    try:
+        view = _look.open_view(f"{target.path}:{name}" if is_root else destination)
+    except ModelNotFoundError:  # it has the only name of a model, which is not known here
+        view = _look.open_view(destination)
+    with view:
+        nbytes = readable(sum(view.sizes.values()))
+        what = f"{nbytes}, whose SHA-256 is that of the model"
+        if is_root:
+            stored = readable(view.parts.stored_nbytes())
+            what = f"{nbytes} of ONNX in {stored}; read again and compared before it was there"
+        say(f"onnxroot: {view.address}: {what}", err=True)

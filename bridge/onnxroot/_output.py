@@ -21,7 +21,7 @@ def say(*parts: str | tuple[str, str], err: bool = False, nl: bool = True) -> No
 
     Args:
         parts: Texts, or pairs of a text and how it looks: ``bold``, or the name of a colour. It
-            looks so on terminals alone.
+            looks so on terminals alone, unless the environment says otherwise.
         err: Print it to standard error.
         nl: End the line.
 
@@ -30,12 +30,19 @@ def say(*parts: str | tuple[str, str], err: bool = False, nl: bool = True) -> No
             names standard output, and what is left of that goes nowhere.
     """
     try:
-        click.echo("".join(map(_styled, parts)), err=err, nl=nl)
+        click.echo("".join(map(_styled, parts)), err=err, nl=nl, color=_coloured())
     except OSError as error:
         with suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         error.filename = STANDARD_OUTPUT
         raise
+
+
+def _coloured() -> bool | None:
+    """Return what the environment says of colours: https://no-color.org, https://force-color.org."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    return True if os.environ.get("FORCE_COLOR", "0") not in {"", "0"} else None
 
 
 def _styled(part: str | tuple[str, str]) -> str:
