@@ -16,6 +16,7 @@ from onnxroot import api
 from onnxroot._busy import Shown
 from onnxroot._cli_shared import (
     NAMES,
+    address,
     compression,
     limits,
     plain_errors,
@@ -119,8 +120,8 @@ def _parse_dynamic(texts: tuple[str, ...]) -> dict[str, tuple[int, ...]]:
 
 
 @click.command(context_settings=NAMES)
-@click.argument("sources", metavar="SRC...", nargs=-1, required=True)
-@click.argument("destination", metavar="DST")
+@address("sources", "SRC...", nargs=-1, required=True)
+@address("destination", "DST")
 @click.option("--replace", is_flag=True, help="Overwrite the destination if it exists.")
 @click.option("--embed", is_flag=True, help="To .onnx: put external data into the file itself.")
 @compression

@@ -10,7 +10,7 @@ import click
 
 from onnxroot import _look, api
 from onnxroot._address import Address
-from onnxroot._cli_shared import NAMES, limits, plain_errors, print_json, shown
+from onnxroot._cli_shared import NAMES, address, limits, plain_errors, print_json, shown
 from onnxroot._cli_shared import timeout as timeout_option
 from onnxroot._columns import print_folded
 from onnxroot._output import say
@@ -26,8 +26,8 @@ _COLOURS = {"+": "green", "-": "red", "~": "yellow", ">": "cyan", "@": "magenta"
 
 
 @click.command(context_settings=NAMES)
-@click.argument("old", metavar="A")
-@click.argument("new", metavar="B")
+@address("old", "A")
+@address("new", "B")
 @click.option("--all", "everything", is_flag=True, help=f"Show more than {_LINES} lines of a kind.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @timeout_option

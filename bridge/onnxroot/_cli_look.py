@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from onnxroot import _look
-from onnxroot._cli_shared import NAMES, limits, plain_errors, print_json, shown
+from onnxroot._cli_shared import NAMES, address, limits, plain_errors, print_json, shown
 from onnxroot._cli_shared import timeout as timeout_option
 from onnxroot._output import say
 
@@ -13,7 +13,7 @@ __all__ = ["ls", "show"]
 
 
 @click.command(context_settings=NAMES)
-@click.argument("file", metavar="FILE[:DIRECTORY]")
+@address("file", "FILE[:DIRECTORY]")
 @click.option("-l", "--long", is_flag=True, help="IR version, producer and SHA-256, too.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @timeout_option
@@ -42,7 +42,7 @@ def ls(file: str, *, long: bool, as_json: bool, timeout: float) -> None:
 
 
 @click.command(context_settings=NAMES)
-@click.argument("model", metavar="MODEL")
+@address("model", "MODEL")
 @click.option("--stats", is_flag=True, help="Read all tensors: min, mean, max and zeros of each.")
 @click.option("--nodes", is_flag=True, help="List the nodes in order.")
 @click.option("--node", metavar="NAME", help="One node: its attributes and neighbours.")

@@ -12,11 +12,12 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import wraps
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn, ParamSpec, TypeVar
+from typing import Any, NoReturn, ParamSpec, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
-from onnxroot._address import TIMEOUT_SECONDS, parse_address
+from onnxroot._address import TIMEOUT_SECONDS, is_remote, parse_address
 from onnxroot._busy import Shown, busy
 from onnxroot._limits import DEFAULT_LIMITS, Limits
 from onnxroot._output import STANDARD_OUTPUT, say
@@ -25,6 +26,7 @@ from onnxroot.errors import ModelNotFoundError, OnnxRootError
 
 __all__ = [
     "NAMES",
+    "address",
     "compression",
     "limits",
     "plain_errors",
@@ -36,8 +38,31 @@ __all__ = [
 
 P = ParamSpec("P")
 R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., Any])
 
 NAMES = {"help_option_names": ["-h", "--help"]}
+
+
+def _complete(
+    _context: click.Context, _parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Return what the tab key may add to an address: files by the shell, models by us."""
+    path, mark, name = incomplete.rpartition(".root:")
+    if not mark or is_remote(path):
+        return [CompletionItem(incomplete, type="file")]
+    from onnxroot import api  # noqa: PLC0415  (for completion alone)
+
+    try:
+        names = api.list_models(f"{path}.root")
+    except (OnnxRootError, OSError):
+        return []
+    return [CompletionItem(f"{path}{mark}{one}") for one in names if one.startswith(name)]
+
+
+def address(name: str, metavar: str, **more: Any) -> Callable[[F], F]:
+    """Return an argument that is a file or an address, which the tab key completes."""
+    return click.argument(name, metavar=metavar, shell_complete=_complete, **more)
+
 
 compression = click.option(
     "--compression",

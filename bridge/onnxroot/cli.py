@@ -83,8 +83,8 @@ def _cost(seconds: float) -> str:
 
 
 @main.command(context_settings=NAMES)
-@click.argument("source", metavar="SRC")
-@click.argument("destination", metavar="DST")
+@_cli_shared.address("source", "SRC")
+@_cli_shared.address("destination", "DST")
 @click.option("--replace", is_flag=True, help="Replace the model that is there.")
 @_cli_shared.compression
 @_cli_shared.timeout
@@ -101,7 +101,7 @@ def cp(source: str, destination: str, **options: Any) -> None:
 
 
 @main.command(context_settings=NAMES)
-@click.argument("models", metavar="MODEL...", nargs=-1, required=True)
+@_cli_shared.address("models", "MODEL...", nargs=-1, required=True)
 @_cli_shared.timeout
 @plain_errors
 def rm(models: tuple[str, ...], *, timeout: float) -> None:
@@ -115,7 +115,7 @@ def rm(models: tuple[str, ...], *, timeout: float) -> None:
 
 
 @main.command(context_settings=NAMES)
-@click.argument("model", metavar="MODEL")
+@_cli_shared.address("model", "MODEL")
 @click.option("--run", is_flag=True, help="Run it on its samples too, with onnxruntime.")
 @click.option("--tensors", is_flag=True, help="List the tensors: which can be read, which not.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
