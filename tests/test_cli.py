@@ -156,11 +156,14 @@ def test_ls(folder: Path) -> None:
         "parameters": 15,
         "onnx_nbytes": len(MODEL),
         "opset": 17,
+        "opset_imports": {"": 17},
         "ir_version": 8,
         "producer": "tests",
         "sha256": sha256(MODEL).hexdigest(),
     }
     assert sha256(MODEL).hexdigest() in done("ls", "-l", folder / "two.root")
+    (row,) = json.loads(done("ls", f"{folder}/two.root:dir", "--json"))
+    assert row["name"] == "dir/b"
 
 
 def test_ls_of_a_file_without_models(folder: Path) -> None:
@@ -272,7 +275,7 @@ WRONG = {  # arguments, in the folder of the fixture, and what the line must say
     "convert histograms.root x.onnx": "histograms.root: holds no models",
     "show histograms.root:h": "histograms.root: holds no models",
     "show two.root:c": "two.root:c: no such model; two.root holds a, dir/b",
-    "verify two.root:dir": "no such model; two.root holds a, dir/b",
+    "verify two.root:dir": "no such model; did you mean 'dir/b'? onnxroot ls two.root lists all",
     "show two.root": "two.root: holds 2 models; say which, as two.root:a (a, dir/b)",
     "convert two.root x.onnx": "holds 2 models",
     "convert page.onnx x.root": "page.onnx: not an ONNX file: it looks like an HTML or XML page",
@@ -295,7 +298,11 @@ WRONG = {  # arguments, in the folder of the fixture, and what the line must say
     "convert tagger.onnx x.txt": "ends in .root or .onnx",
     "convert tagger.onnx subfolder:x": "subfolder is a folder; expected a ROOT file",
     "convert subfolder x.root": "subfolder: holds no files with models",
-    "ls subfolder": "subfolder: Is a directory",
+    "ls subfolder": "subfolder: Is a directory; expected a file in it",
+    "ls two.roo": "two.roo: No such file or directory; did you mean 'two.root'?",
+    "ls two.root:x": "two.root:x: no such model; two.root holds a, dir/b",
+    "ls two.root:b": "two.root:b: no such model; did you mean 'dir/b'?",
+    "cp one.root x.onnx": "x.onnx: a ROOT file would be written",
     "convert tagger.onnx x.root:a//b": "can't be a directory in a ROOT file",
     "convert tagger.onnx one.root:tagger/GraphProto/x": "GraphProto",
     "convert tagger.onnx x.onnx": "both ONNX files",
