@@ -77,7 +77,7 @@ def test_a_cell_that_fails_is_named_and_the_report_fails(pages, capsys, tmp_path
 
 
 def test_the_page_is_as_it_was_written():
-    """All cells of tox.ini are in it, each with all the models there were; and nobody touched it."""
+    """It has all cells of tox.ini, each with all the models there were; and nobody touched it."""
     page = (GOLDEN_FOLDER / "COMPATIBILITY.md").read_text(encoding="utf-8")
     content = page[: page.rindex("\n<!-- SHA-256")]
     assert report.sealed(content) == page, "run `tox -m matrix`, or restore it"
