@@ -19,9 +19,9 @@ from click.testing import CliRunner, Result
 
 import onnxroot
 from onnxroot.cli import main
-from tests.golden import GOLDEN_NAMES, golden
+from tests.golden import golden
 from tests.model_encodings import LEN, record
-from tests.samples import files_in, linear_model
+from tests.samples import each_golden, files_in, linear_model
 
 MODEL = linear_model().SerializeToString()
 OTHER = linear_model(seed=2).SerializeToString()
@@ -190,7 +190,7 @@ def test_show(folder: Path) -> None:
     assert found["format_version"] == 1
 
 
-@pytest.mark.parametrize("name", GOLDEN_NAMES)
+@pytest.mark.parametrize("name", each_golden())
 def test_show_of_golden_models(name: str, tmp_path: Path) -> None:
     done("convert", golden(name), tmp_path / "m.root")
     assert done("show", tmp_path / "m.root").startswith(f"model       {tmp_path}/m.root:{name}\n")
@@ -411,6 +411,7 @@ def outcomes(folder: Path) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.sweep
 def test_optimised_python_does_the_same(folder: Path) -> None:
     process = subprocess.run(
         [sys.executable, "-O", "-c", SCRIPT, str(folder)],
@@ -429,6 +430,7 @@ CHECKS: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("kind", CHECKS)
 def test_optimised_python_finds_damage(kind: str, folder: Path) -> None:
     (folder / "bad.root").write_bytes(CHECKS[kind]((folder / "one.root").read_bytes()))
