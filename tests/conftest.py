@@ -22,6 +22,13 @@ settings.register_profile("fuzz", settings.get_profile("default"), max_examples=
 settings.load_profile("default")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave sweeps out of the coverage: they repeat what others do, and it takes their time."""
+    for item in items:
+        if {"sweep", "corpus"} & {mark.name for mark in item.iter_markers()}:
+            item.add_marker("no_cover")
+
+
 @pytest.fixture(scope="session")
 def probe(tmp_path_factory):
     """Start the program that calls the C++ reader; it takes 10 s to compile."""

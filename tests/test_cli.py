@@ -19,9 +19,9 @@ from click.testing import CliRunner, Result
 
 import onnxroot
 from onnxroot.cli import main
-from tests.golden import GOLDEN_NAMES, golden
+from tests.golden import golden
 from tests.model_encodings import LEN, record
-from tests.samples import files_in, linear_model
+from tests.samples import each_golden, files_in, linear_model
 
 MODEL = linear_model().SerializeToString()
 OTHER = linear_model(seed=2).SerializeToString()
@@ -156,11 +156,14 @@ def test_ls(folder: Path) -> None:
         "parameters": 15,
         "onnx_nbytes": len(MODEL),
         "opset": 17,
+        "opset_imports": {"": 17},
         "ir_version": 8,
         "producer": "tests",
         "sha256": sha256(MODEL).hexdigest(),
     }
     assert sha256(MODEL).hexdigest() in done("ls", "-l", folder / "two.root")
+    (row,) = json.loads(done("ls", f"{folder}/two.root:dir", "--json"))
+    assert row["name"] == "dir/b"
 
 
 def test_ls_of_a_file_without_models(folder: Path) -> None:
@@ -187,7 +190,7 @@ def test_show(folder: Path) -> None:
     assert found["format_version"] == 1
 
 
-@pytest.mark.parametrize("name", GOLDEN_NAMES)
+@pytest.mark.parametrize("name", each_golden())
 def test_show_of_golden_models(name: str, tmp_path: Path) -> None:
     done("convert", golden(name), tmp_path / "m.root")
     assert done("show", tmp_path / "m.root").startswith(f"model       {tmp_path}/m.root:{name}\n")
@@ -272,7 +275,7 @@ WRONG = {  # arguments, in the folder of the fixture, and what the line must say
     "convert histograms.root x.onnx": "histograms.root: holds no models",
     "show histograms.root:h": "histograms.root: holds no models",
     "show two.root:c": "two.root:c: no such model; two.root holds a, dir/b",
-    "verify two.root:dir": "no such model; two.root holds a, dir/b",
+    "verify two.root:dir": "no such model; did you mean 'dir/b'? onnxroot ls two.root lists all",
     "show two.root": "two.root: holds 2 models; say which, as two.root:a (a, dir/b)",
     "convert two.root x.onnx": "holds 2 models",
     "convert page.onnx x.root": "page.onnx: not an ONNX file: it looks like an HTML or XML page",
@@ -295,7 +298,11 @@ WRONG = {  # arguments, in the folder of the fixture, and what the line must say
     "convert tagger.onnx x.txt": "ends in .root or .onnx",
     "convert tagger.onnx subfolder:x": "subfolder is a folder; expected a ROOT file",
     "convert subfolder x.root": "subfolder: holds no files with models",
-    "ls subfolder": "subfolder: Is a directory",
+    "ls subfolder": "subfolder: Is a directory; expected a file in it",
+    "ls two.roo": "two.roo: No such file or directory; did you mean 'two.root'?",
+    "ls two.root:x": "two.root:x: no such model; two.root holds a, dir/b",
+    "ls two.root:b": "two.root:b: no such model; did you mean 'dir/b'?",
+    "cp one.root x.onnx": "x.onnx: a ROOT file would be written",
     "convert tagger.onnx x.root:a//b": "can't be a directory in a ROOT file",
     "convert tagger.onnx one.root:tagger/GraphProto/x": "GraphProto",
     "convert tagger.onnx x.onnx": "both ONNX files",
@@ -404,6 +411,7 @@ def outcomes(folder: Path) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.sweep
 def test_optimised_python_does_the_same(folder: Path) -> None:
     process = subprocess.run(
         [sys.executable, "-O", "-c", SCRIPT, str(folder)],
@@ -422,6 +430,7 @@ CHECKS: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("kind", CHECKS)
 def test_optimised_python_finds_damage(kind: str, folder: Path) -> None:
     (folder / "bad.root").write_bytes(CHECKS[kind]((folder / "one.root").read_bytes()))

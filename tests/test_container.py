@@ -241,7 +241,7 @@ def test_which_of_several_models(tmp_path: Path) -> None:
         onnxroot.write(MODEL, f"{tmp_path}/m.root:{name}")
     with pytest.raises(onnxroot.ModelNotFoundError, match=r"holds 2 models.*m\.root:a \(a, b/c\)"):
         onnxroot.open(tmp_path / "m.root")
-    with pytest.raises(onnxroot.ModelNotFoundError, match=r"no such model.*holds a, b/c"):
+    with pytest.raises(onnxroot.ModelNotFoundError, match=r"no such model; did you mean 'b/c'\?"):
         onnxroot.open(tmp_path / "m.root:c")
 
 
@@ -495,7 +495,12 @@ TYPED_FIELDS = {  # data type, and the storage that its values go to if they fit
 
 
 @pytest.mark.parametrize(
-    "storage", [s for s in STORAGES if s.name in TYPED_FIELDS], ids=lambda s: s.name
+    "storage",
+    [
+        pytest.param(s, id=s.name, marks=[] if s.name == "uint32" else pytest.mark.sweep)
+        for s in STORAGES
+        if s.name in TYPED_FIELDS
+    ],
 )
 def test_varints_across_clusters(storage: Storage, tmp_path: Path) -> None:
     field, data_type = TYPED_FIELDS[storage.name]

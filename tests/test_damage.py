@@ -105,6 +105,7 @@ def patients(tmp_path: Path) -> Iterator[tuple[Path, Patient]]:
         yield root, Patient(root, folder)
 
 
+@pytest.mark.sweep
 def test_some_bytes_and_lengths(tmp_path: Path, record_property: object) -> None:
     for _, patient in patients(tmp_path):
         flip_bytes(patient, sample(len(patient.data), 3000))

@@ -42,7 +42,11 @@ Rows = dict[str, list[int]]
 
 
 class Identities:
-    """Hands out numbers by content, for several models: equal numbers, equal content."""
+    """Hands out numbers by content, for several models: equal numbers, equal content.
+
+    Attributes:
+        texts: One object for all equal texts of the models, by itself.
+    """
 
     def __init__(self, *schemas: Schema) -> None:
         """Begin without any content.
@@ -51,6 +55,7 @@ class Identities:
             schemas: Those of the models, which may be of different versions of ONNX.
         """
         self._known: dict[Any, int] = {}
+        self.texts: dict[str, str] = {}
         names: dict[str, set[str]] = defaultdict(set)
         for kind in (kind for schema in schemas for kind in schema):
             names[kind.name] |= {item.name for item in kind.fields if not item.is_message}
