@@ -88,3 +88,24 @@ def test_from_bytes_in_a_file(folder: Path) -> None:
     run(folder, sys.executable, "-c", f"import onnxroot\n{code}")
     with onnxroot.open(folder / "models.root:from_blob") as model:
         assert model.to_bytes() == (folder / "tagger.onnx").read_bytes()
+
+
+RDATAFRAME = """
+import sys, ROOT
+ROOT.gInterpreter.Declare("int f() {" + sys.argv[1] + "}")
+assert ROOT.f() == int(sys.argv[2])
+"""
+
+
+@pytest.mark.root
+@pytest.mark.skipif(find_spec("ROOT") is None, reason="ROOT is not installed")
+@pytest.mark.parametrize(("name", "n_nodes"), [("mlp_jet_tagger", 7), ("functions", 22)])
+def test_rdataframe(name: str, n_nodes: int, tmp_path: Path) -> None:
+    """With a column that one of the models has, and the other has not."""
+    onnxroot.write(golden(name), tmp_path / "models.root:tagger")
+    _, weights, nodes = blocks("From ROOT", r"c\+\+")
+    count = 'return static_cast<int>(all.Take<std::string>("domain")->size());'
+    run(tmp_path, sys.executable, "-c", RDATAFRAME, f"{nodes} {count}", str(n_nodes))
+    if name == "mlp_jet_tagger":
+        count = "return static_cast<int>(histogram->GetEntries());"
+        run(tmp_path, sys.executable, "-c", RDATAFRAME, f"{weights} {count}", "3397")
