@@ -9,8 +9,8 @@ from itertools import chain
 
 import numpy as np
 import onnx
-from _encodings import length_delimited
 from _golden import PRODUCER, SEED, Array, Golden, Samples, serialize
+from _records import length_delimited
 from onnx import TensorProto, helper, numpy_helper
 
 __all__ = ["data_types", "external_data", "malformed_tensors"]

@@ -11,7 +11,8 @@ folder::
     golden_models/<name>/<name>.v1.root     what format version 1 writes; its name there: "model"
     golden_models/<name>/golden.json        sizes and digests of all of these, and their origin
 
-``catalogue.json`` has the digest of each golden.json, so that no model is lost unseen.
+``catalogue.json`` has the digest of each golden.json, so that no model is lost unseen. Nothing is
+made while a file is missing or not as recorded: restore it first.
 
 Usage, from anywhere::
 
@@ -49,12 +50,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from _golden import Golden
 
-__all__ = ["check", "main", "make_model", "make_root", "names"]
+__all__ = ["NotMadeError", "check", "main", "make_model", "make_root", "names"]
 
 HERE = Path(__file__).resolve().parent
 
 CATALOGUE = HERE / "catalogue.json"
 RECIPE, RECORD = "make.py", "golden.json"
+
+
+class NotMadeError(Exception):
+    """A golden model is not made; the message says why, and what to do."""
 
 
 def names() -> list[str]:
@@ -75,15 +80,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     wanted = options.only or [*options.replace, *options.replace_root] or names()
     if options.check:
         return _report(check(wanted, complete=not options.only))
+    replaced = {*options.replace, *options.replace_root}
+    if problems := _changed(besides=replaced):
+        return _report([*problems, "restore this from version control first"])
     if options.release:
         return _report(_seal(options.release))
-    made = []
-    for name in wanted:
-        made.append(make_model(name, replace=name in options.replace))
-        made.append(make_root(name, replace=name in options.replace_root))
-    for path in filter(None, made):
-        print(f"made {path.relative_to(HERE)}")
-    _write_catalogue()
+    try:
+        for name in wanted:
+            _say_made(make_model(name, replace=name in options.replace))
+            _say_made(make_root(name, replace=name in options.replace_root))
+    except NotMadeError as error:
+        return _report([str(error)])
+    finally:
+        _write_catalogue()
     return 0
 
 
@@ -100,7 +109,7 @@ def make_model(name: str, *, replace: bool = False) -> Path | None:
         Its folder, or None if it was kept.
 
     Raises:
-        RuntimeError: It was released, or is not what it should be.
+        NotMadeError: It was released, or is not what it should be.
     """
     folder = HERE / name
     if (folder / RECORD).exists():
@@ -134,7 +143,7 @@ def make_root(name: str, *, replace: bool = False) -> Path | None:
         The ROOT file, or None if it was kept.
 
     Raises:
-        RuntimeError: It was released; a recorded file is missing or changed; or the model did not
+        NotMadeError: It was released; a recorded file is missing or changed; or the model did not
             come back identical.
     """
     import onnxroot  # noqa: PLC0415  (models can be made and checked without it)
@@ -148,7 +157,7 @@ def make_root(name: str, *, replace: bool = False) -> Path | None:
         _refuse_released(folder)
     record = _read_record(folder)
     if problems := _compare(folder, record["files"], ignore=root.name if replace else None):
-        raise RuntimeError("; ".join(problems) + ": restore it from version control first")
+        raise NotMadeError("; ".join(problems) + ": restore it from version control first")
     with tempfile.TemporaryDirectory(prefix=f".{name}.", dir=HERE) as staging:
         new = Path(staging) / root.name
         onnxroot.write(folder / f"{name}.onnx", f"{new}:model")
@@ -179,14 +188,9 @@ def check(names: Iterable[str], *, complete: bool = True) -> list[str]:
     """
     problems = [problem for name in names for problem in _check_folder(HERE / name)]
     if complete:
-        recorded = _read_json(CATALOGUE)["models"] if CATALOGUE.exists() else {}
-        found = _records()
-        problems += [f"{name}: missing" for name in sorted(set(recorded) - set(found))]
-        problems += [
-            f"{name}/{RECORD}: not as the catalogue has it"
-            for name, digest in found.items()
-            if recorded.get(name) != digest
-        ]
+        problems += _check_catalogue()
+        new = sorted(set(_records()) - set(_recorded()))
+        problems += [f"{name}: not in {CATALOGUE.name}" for name in new]
     return problems
 
 
@@ -216,12 +220,23 @@ def _parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
+def _say_made(path: Path | None) -> None:
+    if path:
+        print(f"made {path.relative_to(HERE)}", flush=True)
+
+
 def _report(problems: list[str]) -> int:
     for problem in problems:
         print(problem, file=sys.stderr)
     if not problems:
         print("all golden models are as recorded")
     return 1 if problems else 0
+
+
+def _changed(*, besides: set[str]) -> list[str]:
+    """Return what is not as recorded; of models to be replaced, only their records count."""
+    kept = sorted(set(_recorded()) & set(_records()) - besides)
+    return check(kept, complete=False) + _check_catalogue()
 
 
 def _seal(release: str) -> list[str]:
@@ -239,7 +254,7 @@ def _seal(release: str) -> list[str]:
 def _refuse_released(folder: Path) -> None:
     released = _read_record(folder).get("released")
     if released:
-        raise RuntimeError(f"{folder.name} was released with {released}: it can't be replaced")
+        raise NotMadeError(f"{folder.name} was released with {released}: it can't be replaced")
 
 
 def _load(path: Path) -> Any:
@@ -247,7 +262,7 @@ def _load(path: Path) -> Any:
     sys.path[:0] = [] if str(HERE) in sys.path else [str(HERE)]
     spec = importlib.util.spec_from_file_location(f"make_{path.parent.name}", path)
     if spec is None or spec.loader is None:
-        raise RuntimeError(f"{path}: can't be imported")
+        raise NotMadeError(f"{path}: can't be imported")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
@@ -272,7 +287,7 @@ def _check_model(path: Path, golden: Golden) -> None:
     """Check the model as far as it goes: it parses, is valid, computes what it should.
 
     Raises:
-        RuntimeError: It names a local path, or gives other outputs than expected.
+        NotMadeError: It names a local path, or gives other outputs than expected.
     """
     import onnx  # noqa: PLC0415  (not needed for --check)
 
@@ -280,7 +295,7 @@ def _check_model(path: Path, golden: Golden) -> None:
         for member, inner in _members(file, content):
             for local in (f"{Path.home()}/", str(HERE.parent), sys.prefix, "site-packages"):
                 if local.encode() in inner:
-                    raise RuntimeError(f"{member} contains the local path {local}")
+                    raise NotMadeError(f"{member} contains the local path {local}")
     onnx.load(path)
     if golden.checkable:
         onnx.checker.check_model(path, full_check=golden.samples is not None)
@@ -314,7 +329,7 @@ def _describe(folder: Path, name: str, golden: Golden) -> dict[str, Any]:
         "files": {
             path.relative_to(folder).as_posix(): _digest(path)
             for path in sorted(folder.rglob("*"))
-            if path.is_file() and path.name != RECIPE
+            if path.is_file()
         },
     }
     if golden.source:
@@ -348,15 +363,15 @@ def _check_restored(name: str, folder: Path, recorded: dict[str, Any]) -> None:
     """Compare the model that came back from a ROOT file, and its external files.
 
     Raises:
-        RuntimeError: They are not identical.
+        NotMadeError: They are not identical.
     """
     stored = {
         file: digest
         for file, digest in recorded.items()
-        if not file.endswith((".npz", ".root")) and not file.startswith("source/")
+        if not file.endswith((".npz", ".root", RECIPE)) and not file.startswith("source/")
     }
     if problems := _compare(folder, stored):
-        raise RuntimeError(f"{name} did not come back identical: {'; '.join(problems)}")
+        raise NotMadeError(f"{name} did not come back identical: {'; '.join(problems)}")
 
 
 def _versions(packages: Iterable[str]) -> dict[str, str]:
@@ -392,11 +407,27 @@ def _records() -> dict[str, str]:
     return {path.parent.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
 
+def _recorded() -> dict[str, str]:
+    """Return the digest of each record that the catalogue has."""
+    models: dict[str, str] = _read_json(CATALOGUE)["models"] if CATALOGUE.exists() else {}
+    return models
+
+
 def _write_catalogue() -> None:
     _write_json(CATALOGUE, {"models": _records()})
 
 
 # --- checking ------------------------------------------------------------------------------------
+
+
+def _check_catalogue() -> list[str]:
+    """Return which models of the catalogue are gone, or have another record."""
+    recorded, found = _recorded(), _records()
+    return [f"{name}: missing" for name in sorted(set(recorded) - set(found))] + [
+        f"{name}/{RECORD}: not as {CATALOGUE.name} has it"
+        for name, digest in recorded.items()
+        if found.get(name, digest) != digest
+    ]
 
 
 def _check_folder(folder: Path) -> list[str]:
@@ -410,7 +441,7 @@ def _check_folder(folder: Path) -> list[str]:
     if f"{name}.onnx" not in recorded:
         problems.append(f"{name}/{RECORD}: records no {name}.onnx")
     if not any(file.endswith(".root") for file in recorded):
-        problems.append(f"{name}/{RECORD}: records no ROOT file; make it with --roots")
+        problems.append(f"{name}/{RECORD}: records no ROOT file; run the script without options")
     return problems
 
 
@@ -420,7 +451,7 @@ def _compare(folder: Path, recorded: dict[str, Any], *, ignore: str | None = Non
     present = {
         path.relative_to(folder).as_posix(): _digest(path)
         for path in folder.rglob("*")
-        if path.is_file() and path.name not in {RECORD, RECIPE} and path.suffix != ".pyc"
+        if path.is_file() and path.name != RECORD and path.suffix != ".pyc"
     }
     missing, strange = set(recorded) - set(present), set(present) - set(recorded)
     problems = [f"{name}/{file}: missing" for file in sorted(missing - {ignore})]

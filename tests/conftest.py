@@ -5,8 +5,12 @@ from collections import Counter, defaultdict
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.cxx import Probe, compile_program
-from tests.samples import COUNTED, OUTCOMES, SAID
+# What tests share asserts under `python -O`, too.
+SHARED = ("adapters.conformance", "chromium", "cxx", "golden", "layout")
+pytest.register_assert_rewrite(*(f"tests.{name}" for name in SHARED))
+
+from tests.cxx import Probe, compile_program  # noqa: E402
+from tests.samples import COUNTED, OUTCOMES, SAID  # noqa: E402
 
 settings.register_profile(
     "default",
@@ -16,6 +20,13 @@ settings.register_profile(
 )
 settings.register_profile("fuzz", settings.get_profile("default"), max_examples=5000)
 settings.load_profile("default")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave sweeps out of the coverage: they repeat what others do, and it takes their time."""
+    for item in items:
+        if {"sweep", "corpus"} & {mark.name for mark in item.iter_markers()}:
+            item.add_marker("no_cover")
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ import json
 import re
 import tempfile
 from importlib.metadata import distributions
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,11 @@ import numpy as np
 
 import onnxroot
 from onnxroot.adapter import Options, find_adapter
-from onnxroot.errors import UnsupportedModelError
+from onnxroot.errors import MissingDependencyError, UnsupportedModelError
 
 GOLDEN_FOLDER = Path(__file__).resolve().parents[1] / "golden_models"
-CATALOGUE: dict[str, str] = json.loads((GOLDEN_FOLDER / "catalogue.json").read_text())["models"]
+CATALOGUE_TEXT = (GOLDEN_FOLDER / "catalogue.json").read_text(encoding="utf-8")
+CATALOGUE: dict[str, str] = json.loads(CATALOGUE_TEXT)["models"]
 """Digests of the records: a golden model that is lost must fail, not shrink a loop."""
 GOLDEN_NAMES = tuple(CATALOGUE)
 
@@ -73,7 +75,7 @@ def check_stored(name: str, root: Path) -> str:
         expected = {
             path: digest
             for path, digest in files_of(name).items()
-            if not re.search(r"\.(root|npz)$|^source/", path)
+            if not re.search(r"\.(root|npz)$|^source/|^make\.py$", path)
         }
         differing = [p for p, digest in expected.items() if sha256(Path(folder) / p) != digest]
     return ", ".join(differing)
@@ -139,6 +141,33 @@ def _numbers(version: str) -> list[int]:
 
 
 # --- their parts ---------------------------------------------------------------------------------
+
+
+def make_again(name: str) -> Any:
+    """Let a recipe make its model; return the `Golden`. The folder has to be on `sys.path`.
+
+    Raises:
+        MissingDependencyError: The recipe needs a package that is not installed.
+    """
+    spec = spec_from_file_location(f"make_{name}", GOLDEN_FOLDER / name / "make.py")
+    recipe = module_from_spec(spec)
+    try:
+        spec.loader.exec_module(recipe)
+        return recipe.make()
+    except ModuleNotFoundError as error:
+        if error.name.startswith("_"):  # a module of the folder, which recipes share
+            raise
+        raise MissingDependencyError(f"the recipe needs {error.name}") from error
+
+
+def other_versions(name: str) -> str:
+    """Return the packages on record of which another version is installed."""
+    here = {item.name.lower(): item.version for item in distributions()}
+    return ", ".join(
+        f"{package} {recorded}"
+        for package, recorded in record_of(name)["versions"].items()
+        if here.get(package.lower(), recorded) != recorded
+    )
 
 
 def convert(name: str) -> Any:

@@ -19,9 +19,9 @@ from click.testing import CliRunner, Result
 
 import onnxroot
 from onnxroot.cli import main
-from tests.golden import GOLDEN_NAMES, golden
+from tests.golden import golden
 from tests.model_encodings import LEN, record
-from tests.samples import files_in, linear_model
+from tests.samples import each_golden, files_in, linear_model
 
 MODEL = linear_model().SerializeToString()
 OTHER = linear_model(seed=2).SerializeToString()
@@ -190,7 +190,7 @@ def test_show(folder: Path) -> None:
     assert found["format_version"] == 1
 
 
-@pytest.mark.parametrize("name", GOLDEN_NAMES)
+@pytest.mark.parametrize("name", each_golden())
 def test_show_of_golden_models(name: str, tmp_path: Path) -> None:
     done("convert", golden(name), tmp_path / "m.root")
     assert done("show", tmp_path / "m.root").startswith(f"model       {tmp_path}/m.root:{name}\n")
@@ -411,6 +411,7 @@ def outcomes(folder: Path) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.sweep
 def test_optimised_python_does_the_same(folder: Path) -> None:
     process = subprocess.run(
         [sys.executable, "-O", "-c", SCRIPT, str(folder)],
@@ -429,6 +430,7 @@ CHECKS: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("kind", CHECKS)
 def test_optimised_python_finds_damage(kind: str, folder: Path) -> None:
     (folder / "bad.root").write_bytes(CHECKS[kind]((folder / "one.root").read_bytes()))
@@ -458,6 +460,28 @@ def test_names_do_not_steer_the_terminal(tmp_path):
     done = run("ls", tmp_path / "m.root", color=True)
     assert done.exit_code == 2
     assert "\x1b" not in done.output
+
+
+def test_names_do_not_end_lines(tmp_path):
+    """What stands behind the end of a line would look as if we had said it."""
+    name = "w\ngood    x FLOAT [1]"
+    model = linear_model()
+    model.producer_name = model.doc_string = name
+    model.graph.initializer[0].name = model.graph.node[0].name = model.graph.node[0].domain = name
+    model.graph.input[0].name = model.graph.node[0].attribute.add(name=name, s=name.encode()).name
+    model.metadata_props.add(key=name, value=name)
+    path = tmp_path / "m.root"
+    onnxroot.write(model, path, metadata={name: name})
+    plain = tmp_path / "plain.onnx"
+    plain.write_bytes(MODEL)
+    for words in (
+        *(["show"], ["show", "--nodes"], ["show", "--node", name], ["show", "--tensor", name]),
+        *(["show", "--json"], ["ls", "-l"], ["verify", "--tensors"], ["diff", "--all", plain]),
+        ["git-diff", "m.root", plain, "x", "x", path, "x", "x"],
+    ):
+        done = run(*words, *([path] if words[0] != "git-diff" else []))
+        assert done.exit_code == (words[0] == "diff"), done.output
+        assert not [line for line in done.output.splitlines() if line.startswith("good    x")]
 
 
 def test_limits_are_raised_by_an_option(tmp_path):

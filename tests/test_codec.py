@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -277,13 +278,19 @@ def test_one_swapped_pair_of_100_000_nodes_in_a_file(tmp_path: Path) -> None:
 OVERLONG = {"two_bytes": b"\x85\x00", "ten_bytes": b"\x85" + b"\x80" * 8 + b"\x00"}
 
 
+@cache
+def many_varints() -> tuple[bytes, ...]:
+    return tuple(varint(value * value % 2**31) for value in range(600_000))
+
+
+@pytest.mark.sweep
 @pytest.mark.parametrize("overlong", OVERLONG)
 @pytest.mark.parametrize("field", ["int32_data", "int64_data", "uint64_data"])
 @pytest.mark.parametrize("where", ["first", "middle", "last"])
 def test_an_overlong_varint_among_many(field: str, overlong: str, where: str) -> None:
     """All other varints of the field are copied, not spelled out."""
     number = onnx.TensorProto.DESCRIPTOR.fields_by_name[field].number
-    values = [varint(value * value % 2**31) for value in range(600_000)]
+    values = list(many_varints())
     values[{"first": 0, "middle": 300_000, "last": -1}[where]] = OVERLONG[overlong]
     tensor = record(number, LEN, b"".join(values))
     data = record(7, LEN, record(5, LEN, tensor))

@@ -13,7 +13,7 @@ import pytest
 
 import onnxroot
 from onnxroot._page_map import PageMap
-from onnxroot._rntuple_read import RootFile
+from onnxroot._root_file import RootFile
 from tests.golden import GOLDEN_NAMES, golden
 from tests.hostile import Table, find_table, keys_of, page_list, pages_of
 from tests.samples import OUTCOMES
@@ -105,6 +105,7 @@ def patients(tmp_path: Path) -> Iterator[tuple[Path, Patient]]:
         yield root, Patient(root, folder)
 
 
+@pytest.mark.sweep
 def test_some_bytes_and_lengths(tmp_path: Path, record_property: object) -> None:
     for _, patient in patients(tmp_path):
         flip_bytes(patient, sample(len(patient.data), 3000))

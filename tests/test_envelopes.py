@@ -94,7 +94,9 @@ def test_any_other_number(seed: int, envelopes: list[bytes]) -> None:
 
 
 @pytest.mark.parametrize("kind", PARSERS)
-@pytest.mark.parametrize("name", ["mlp_jet_tagger", "data_types"])
+@pytest.mark.parametrize(
+    "name", [pytest.param("mlp_jet_tagger", marks=pytest.mark.sweep), "data_types"]
+)
 def test_models_with_such_envelopes(
     name: str, kind: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

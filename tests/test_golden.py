@@ -1,5 +1,6 @@
 """The golden models: nothing is missing or changed, and each comes back bit for bit."""
 
+import hashlib
 import json
 import re
 import subprocess
@@ -8,8 +9,10 @@ import sys
 import pytest
 
 import onnxroot
+from onnxroot.errors import MissingDependencyError
 from tests.golden import (
     CATALOGUE,
+    CATALOGUE_TEXT,
     GOLDEN_FOLDER,
     GOLDEN_NAMES,
     RUNNABLE,
@@ -18,6 +21,8 @@ from tests.golden import (
     check_run,
     check_stored,
     files_of,
+    make_again,
+    other_versions,
     roots_of,
     sha256,
     source_of,
@@ -27,8 +32,21 @@ from tests.golden import (
 def test_the_catalogue_is_whole():
     found = {path.parent.name: sha256(path) for path in GOLDEN_FOLDER.glob("*/golden.json")}
     assert found == CATALOGUE
-    assert {path.parent.name for path in GOLDEN_FOLDER.glob("*/make.py")} == set(CATALOGUE)
     assert len(CATALOGUE) >= 30
+    assert json.dumps({"models": CATALOGUE}, indent=2) + "\n" == CATALOGUE_TEXT
+
+
+def test_nothing_lies_beside_the_models():
+    """The modules there are those that recipes import, and all of these."""
+    there = {path.name for path in GOLDEN_FOLDER.iterdir()} - {"__pycache__"}
+    texts = [path.read_text(encoding="utf-8") for path in GOLDEN_FOLDER.rglob("*.py")]
+    modules = {
+        found
+        for text in texts
+        for found in re.findall(r"^ *from (_[a-z]\w*) import", text, re.MULTILINE)
+    }
+    pages = {"COMPATIBILITY.md", "catalogue.json", "generate.py"}
+    assert there == {*CATALOGUE, *pages, *(f"{module}.py" for module in modules)}
 
 
 def test_the_sources_are_of_every_kind():
@@ -39,12 +57,27 @@ def test_the_sources_are_of_every_kind():
 @pytest.mark.parametrize("name", GOLDEN_NAMES)
 def test_every_file_is_as_recorded(name):
     files = files_of(name)
-    assert {f"{name}.onnx", f"{name}.v1.root"} <= set(files)
+    assert {f"{name}.onnx", f"{name}.v1.root", "make.py"} <= set(files)
     folder = GOLDEN_FOLDER / name
     there = {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}
-    assert {p for p in there if "__pycache__" not in p} == {*files, "golden.json", "make.py"}
+    assert {p for p in there if "__pycache__" not in p} == {*files, "golden.json"}
     for path, digest in files.items():
         assert sha256(folder / path) == digest, path
+
+
+@pytest.mark.parametrize("name", [name for name in GOLDEN_NAMES if name not in WITH_SOURCE])
+def test_a_recipe_makes_its_model_again(name, monkeypatch):
+    """Byte for byte, with the versions on record. `test_golden_sources` has those of frameworks."""
+    monkeypatch.syspath_prepend(GOLDEN_FOLDER)
+    try:
+        made = make_again(name)
+    except MissingDependencyError as error:
+        pytest.skip(str(error))
+    if versions := other_versions(name):
+        pytest.skip(f"made with {versions}")
+    assert hashlib.sha256(made.onnx).hexdigest() == files_of(name)[f"{name}.onnx"]
+    for location, content in made.external.items():
+        assert hashlib.sha256(content).hexdigest() == files_of(name)[location]
 
 
 @pytest.mark.parametrize("name", GOLDEN_NAMES)

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import onnxroot
 
 HEAVY = (
@@ -77,6 +79,7 @@ for position in range(64, len(whole), len(whole) // 60):
 """
 
 
+@pytest.mark.sweep
 def test_python_optimised_changes_nothing(tmp_path):
     """No check of ours is an assert: damage is found under -O as well."""
     onnxroot.write(b"\x08\x08", f"{tmp_path}/m.root:m")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import ml_dtypes
 import numpy as np
+import numpy.typing as npt
 import pytest
 from onnx import ModelProto, TensorProto, helper
 
@@ -201,6 +202,31 @@ def test_statistics_are_those_of_numpy(name: str, tmp_path: Path) -> None:
         edges = np.linspace(found["histogram"]["low"], found["histogram"]["high"], len(counts) + 1)
         expected = np.histogram(wide, edges)[0]
         assert np.abs(np.array(counts) - expected).sum() <= 2e-5 * len(values)
+
+
+EXTREMES: dict[str, npt.NDArray[np.generic]] = {
+    "one large number": np.float32([1.7e22]),
+    "the largest number": np.full(3, np.finfo(np.float64).max),
+    "both ends": np.finfo(np.float64).max * np.array([-1, 0, 1]),
+    "the smallest number": np.array([0, 5e-324]),
+    "neighbours": np.nextafter(1e22, [0, np.inf]),
+    "half precision": np.float16([65504, -65504]),
+    "the ends of int64": np.iinfo(np.int64).max * np.array([-1, 1]),
+    "uint64": np.array([0, (1 << 64) - 1], np.uint64),
+}
+
+
+@pytest.mark.parametrize("case", EXTREMES)
+def test_extreme_numbers(case: str, tmp_path: Path) -> None:
+    values = EXTREMES[case]
+    onnxroot.write(graph_model([raw_tensor("w", values)]), tmp_path / "m.root")
+    with onnxroot.open(tmp_path / "m.root") as view:
+        found = describe_tensor(view, "w")
+    assert (found["statistics"]["min"], found["statistics"]["max"]) == (min(values), max(values))
+    assert sum(found["histogram"]["counts"]) == len(values)
+    assert -np.inf < found["histogram"]["low"] < found["histogram"]["high"] < np.inf
+    assert done("show", "--tensor", "w", tmp_path / "m.root")
+    done("report", tmp_path / "m.root", "-o", tmp_path / "m.html")
 
 
 @pytest.mark.parametrize("values", [np.array(["a"], object), np.array([1j]), np.zeros((0, 3))])

@@ -190,7 +190,7 @@ def test_a_writer_that_waits_too_long_is_refused(analysis):
 WRITER = "import sys, onnxroot; onnxroot.write(sys.argv[1], sys.argv[2])"
 
 
-@pytest.mark.parametrize("new", [True, False])
+@pytest.mark.parametrize("new", [True, pytest.param(False, marks=pytest.mark.sweep)])
 def test_many_writers_lose_nothing(new, analysis):
     """Whether the file is there, or each of them begins to make it."""
     path = analysis.parent / "new.root" if new else analysis
@@ -438,7 +438,12 @@ def stretch(path, end):
         file.truncate(end)
 
 
-@pytest.mark.parametrize("end", [BIG - 40_000, BIG - 12_345, BIG - 100, BIG + 300, 5_000_000_000])
+ENDS = [BIG - 40_000, BIG - 12_345, BIG - 100, BIG + 300, 5_000_000_000]
+
+
+@pytest.mark.parametrize(
+    "end", [pytest.param(end, marks=pytest.mark.sweep) for end in ENDS[1:]] + ENDS[:1]
+)
 def test_files_beyond_two_gigabytes(end, analysis):
     """Positions take 8 bytes from there on; the file is sparse, so it takes no room."""
     stretch(analysis, end)

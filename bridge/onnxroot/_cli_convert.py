@@ -20,12 +20,11 @@ from onnxroot._cli_shared import (
     compression,
     limits,
     plain_errors,
-    print_json,
     shown,
     tell_of,
     timeout,
 )
-from onnxroot._output import say
+from onnxroot._output import print_json, say
 from onnxroot._workers import workers
 from onnxroot.adapter import Options
 from onnxroot.many import Outcome, are_many, convert_many

@@ -10,10 +10,10 @@ import click
 
 from onnxroot import _look, api
 from onnxroot._address import Address
-from onnxroot._cli_shared import NAMES, address, limits, plain_errors, print_json, shown
+from onnxroot._cli_shared import NAMES, address, limits, plain_errors, shown
 from onnxroot._cli_shared import timeout as timeout_option
 from onnxroot._columns import print_folded
-from onnxroot._output import say
+from onnxroot._output import print_json, say
 from onnxroot.errors import OnnxRootError
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import click
 
 from onnxroot import _look
-from onnxroot._cli_shared import NAMES, address, limits, plain_errors, print_json, shown
+from onnxroot._cli_shared import NAMES, address, limits, plain_errors, shown
 from onnxroot._cli_shared import timeout as timeout_option
-from onnxroot._output import say
+from onnxroot._output import print_json, say
 
 __all__ = ["ls", "show"]
 

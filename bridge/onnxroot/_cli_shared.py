@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
@@ -30,7 +29,6 @@ __all__ = [
     "compression",
     "limits",
     "plain_errors",
-    "print_json",
     "shown",
     "tell_of",
     "timeout",
@@ -163,11 +161,6 @@ def limits() -> Limits:
     """Return what a file may ask for."""
     found = click.get_current_context().find_root().params.get("limits", DEFAULT_LIMITS)
     return found if isinstance(found, Limits) else DEFAULT_LIMITS
-
-
-def print_json(value: object) -> None:
-    """Print a value as JSON."""
-    say(json.dumps(value, indent=2))
 
 
 def shown(what: str, *, counts: bool = False) -> AbstractContextManager[Shown]:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from itertools import islice
 
-from onnxroot._output import say
+from onnxroot._output import say, say_lines
 from onnxroot._readable import visible
 
 __all__ = [
@@ -82,7 +82,7 @@ def _measured(
 ) -> tuple[list[str], list[str], list[list[str]], list[int]]:
     """Return the marks and titles of the columns, the cells, and how wide the columns are."""
     titles = [head.rstrip(">~") for head in heads]
-    table = [[_one_line(cell) for cell in row] for row in rows]
+    table = [[visible(cell) for cell in row] for row in rows]
     whole = [titles, *(row for row in table if len(row) == len(heads))]
     natural = [max(map(len, column)) for column in zip(*whole, strict=True)]
     return [head[-1] if head[-1] in ">~" else "" for head in heads], titles, table, natural
@@ -90,11 +90,6 @@ def _measured(
 
 def _total(widths: Sequence[int]) -> int:
     return sum(widths) + _GAP * (len(widths) - 1)
-
-
-def _one_line(text: str) -> str:
-    """Return a cell as it is printed, so that it is measured as that."""
-    return visible(text).replace("\n", "\\n").replace("\t", "\\t")
 
 
 def _shrunk(
@@ -174,7 +169,7 @@ def print_lines(rows: Iterable[Sequence[str]]) -> None:
         say((line, "bold"))
     lines = (line for row in others for line in row)
     while some := list(islice(lines, _LINES)):
-        say("\n".join(some))
+        say_lines(some)
 
 
 def print_line(label: str, text: str) -> None:
@@ -192,7 +187,7 @@ def print_folded(text: str, look: str = "") -> None:
         text: The line.
         look: How it looks, see `say`.
     """
-    text = _one_line(text)
+    text = visible(text)
     lines = [text]
     if is_terminal() and len(text) > terminal_width():
         first, *_ = folded(text, terminal_width())

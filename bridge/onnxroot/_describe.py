@@ -11,7 +11,7 @@ from onnxroot._limits import Limits
 from onnxroot._model_view import ModelView
 from onnxroot._nodes import list_nodes
 from onnxroot._readable import near
-from onnxroot._rntuple_read import RootFile
+from onnxroot._root_file import RootFile
 from onnxroot._statistics import histogram_of, statistics_of
 from onnxroot._store import directory_in
 from onnxroot._stored import StoredModel

@@ -10,7 +10,6 @@ from itertools import zip_longest
 from onnxroot._changes import Change, GraphDiff, NodeChange, TensorChange
 from onnxroot._graphs import Graph, ModelContent, Node
 from onnxroot._identity import content_digest
-from onnxroot._model_view import ModelView
 from onnxroot._node_match import Match, match_nodes
 from onnxroot._tensor_change import difference
 from onnxroot._tensors import Tensor
@@ -160,7 +159,8 @@ def _interface(two: _Two) -> tuple[Names, list[Change]]:
                 Change(kind="added", what=what, name=n, new=_type(two.new_model, two.new, n))
                 for n in come
             ]
-        if [pairs[n] for n in old if n in pairs] != [n for n in new if n in pairs.values()]:
+        kept = set(pairs.values())
+        if [pairs[n] for n in old if n in pairs] != [n for n in new if n in kept]:
             order = [", ".join(names_) for names_ in (old, new)]
             changes.append(
                 Change(kind="changed", what=f"order of {what}s", old=order[0], new=order[1])
@@ -173,7 +173,7 @@ def _interface(two: _Two) -> tuple[Names, list[Change]]:
 def _type(model: ModelContent, graph: Graph, name: str) -> str:
     if name not in graph.types:
         return ""
-    value = ModelView(model.parts).value_at(graph.types[name])
+    value = model.view.value_at(graph.types[name])
     return str(replace(value, name="")).removeprefix(": ")
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from onnxroot._identity import Identities, Rows
 from onnxroot._messages import Messages, operator_name
+from onnxroot._model_view import ModelView
 from onnxroot._parts import ModelParts
 from onnxroot._spec import TENSOR
 
@@ -89,6 +90,11 @@ class ModelContent(Messages):
                 elif isinstance(value, list) and value and isinstance(value[0], str):
                     values[i] = tuple(map(shared, value, value))
         return values
+
+    @cached_property
+    def view(self) -> ModelView:
+        """The model as it is shown."""
+        return ModelView(self.parts)
 
     @cached_property
     def main(self) -> Graph:

@@ -19,7 +19,7 @@ from onnxroot._schema import Schema
 from onnxroot._spec import PAYLOAD_FIELDS, TENSOR
 from onnxroot.tables import Payloads, Table, Tables
 
-__all__ = ["ModelParts", "tensor_codes_of"]
+__all__ = ["ModelParts", "PayloadsOfTensors", "tensor_codes_of"]
 
 U8 = npt.NDArray[np.uint8]
 
@@ -63,6 +63,11 @@ class ModelParts(Protocol):
         ...
 
     @property
+    def payloads_of_tensors(self) -> PayloadsOfTensors:
+        """The payloads of each tensor."""
+        ...
+
+    @property
     def tensor_codes(self) -> list[int]:
         """Codes of the fields that hold elements of tensors."""
         ...
@@ -76,11 +81,15 @@ class ModelParts(Protocol):
         ...
 
     def values(self, payload: int, start: int = 0, stop: int | None = None) -> npt.NDArray[Any]:
-        """Return values of one payload, those from `start` up to `stop`; not to be written to."""
+        """Return values of one payload, those from `start` up to `stop`.
+
+        Returns:
+            A new array, or one that can't be written to.
+        """
         ...
 
     def wire_range(self, payload: int, start: int, stop: int) -> U8:
-        """Return some of the bytes of one payload, as they are in an ONNX file."""
+        """Return some of the bytes of one payload, as they are in an ONNX file: as `values`."""
         ...
 
     def digests(self) -> dict[str, str]:
@@ -110,6 +119,26 @@ class ModelParts(Protocol):
     def close(self) -> None:
         """Close the file."""
         ...
+
+
+class PayloadsOfTensors:
+    """Finds the payloads with the elements of a tensor, of which there may be a million."""
+
+    def __init__(self, payloads: Payloads, codes: list[int]) -> None:
+        """Sort them.
+
+        Args:
+            payloads: The payloads of a model.
+            codes: Codes of the fields that hold elements of tensors.
+        """
+        inside = np.flatnonzero(np.isin(payloads.field, codes))
+        self._index = inside[np.argsort(payloads.tensor[inside], kind="stable")]
+        self._tensors = payloads.tensor[self._index]
+
+    def of(self, row: int) -> npt.NDArray[np.intp]:
+        """Return the index of a tensor's payloads, ascending; none if they are elsewhere."""
+        first, last = np.searchsorted(self._tensors, [row, row + 1])
+        return self._index[first:last]
 
 
 def tensor_codes_of(schema: Schema) -> list[int]:

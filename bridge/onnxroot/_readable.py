@@ -29,13 +29,13 @@ def shape_text(shape: Iterable[int]) -> str:
 
 
 def visible(text: str) -> str:
-    """Return a text without what a terminal would obey: names in files are other people's."""
+    """Return a text without what a terminal would obey: names in files are other people's.
+
+    That is the end of a line, too: a name could go on with lines that look like ours.
+    """
     if text.isprintable():
         return text
-    if "\n" in text:  # most lines of many are soon done with
-        return "\n".join(map(visible, text.split("\n")))
-    escaped = (c if c.isprintable() or c == "\t" else f"\\x{ord(c):02x}" for c in text)
-    return "".join(escaped)
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def near(name: str, names: Iterable[str], called: Mapping[str, str] | None = None) -> str:

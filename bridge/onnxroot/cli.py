@@ -14,9 +14,9 @@ import click
 
 from onnxroot import _cli_convert, _cli_diff, _cli_look, _cli_report, _cli_shared, _cli_view, api
 from onnxroot._address import Address, parse_address
-from onnxroot._cli_shared import NAMES, plain_errors, print_json, shown
+from onnxroot._cli_shared import NAMES, plain_errors, shown
 from onnxroot._limits import Limits
-from onnxroot._output import say
+from onnxroot._output import print_json, say
 from onnxroot._readable import readable
 
 __all__ = ["main"]

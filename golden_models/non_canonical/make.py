@@ -5,15 +5,21 @@ Source: https://protobuf.dev/programming-guides/encoding/
 
 from __future__ import annotations
 
-import struct
-
 import numpy as np
 import onnx
 from _golden import Golden, Samples, serialize
+from _records import (
+    float32,
+    float64,
+    group,
+    integer,
+    length_delimited,
+    message,
+    packed_floats,
+    varint,
+)
 
-__all__ = ["length_delimited", "make"]
-
-_VARINT, _FIXED64, _LEN, _START_GROUP, _END_GROUP, _FIXED32 = range(6)
+__all__ = ["make"]
 
 _HIGHEST_FIELD = 2**29 - 1
 _NOT_UTF8 = b"Z\xff\xc3 \xed\xa0\x80 boson"
@@ -42,118 +48,60 @@ def make() -> Golden:
     )
 
 
-# --- records -------------------------------------------------------------------------------------
-
-
-def length_delimited(
-    number: int, *parts: bytes | str, tag_nbytes: int = 0, length_nbytes: int = 0
-) -> bytes:
-    """Return one record of a string, bytes, packed or message field.
-
-    Args:
-        number: Field number.
-        parts: The value, in pieces.
-        tag_nbytes: Least width of the tag; an overlong varint makes up for what it lacks. Protobuf
-            refuses tags and lengths of over five bytes.
-        length_nbytes: Least width of the length.
-    """
-    value = b"".join(part.encode() if isinstance(part, str) else part for part in parts)
-    return _tag(number, _LEN, tag_nbytes) + _varint(len(value), length_nbytes) + value
-
-
-def _message(*records: bytes) -> bytes:
-    return b"".join(records)
-
-
-def _varint(value: int, nbytes: int = 0) -> bytes:
-    """Return a varint of at least `nbytes` bytes; negative numbers take ten, as protobuf has it."""
-    value &= 2**64 - 1
-    out = bytearray()
-    while value >= 0x80 or len(out) + 1 < nbytes:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*out, value])
-
-
-def _tag(number: int, wire_type: int, nbytes: int = 0) -> bytes:
-    return _varint(number << 3 | wire_type, nbytes)
-
-
-def _number(number: int, value: int, *, tag_nbytes: int = 0, nbytes: int = 0) -> bytes:
-    """Return one varint record; the widths are least widths."""
-    return _tag(number, _VARINT, tag_nbytes) + _varint(value, nbytes)
-
-
-def _fixed32(number: int, value: float) -> bytes:
-    return _tag(number, _FIXED32) + struct.pack("<f", value)
-
-
-def _fixed64(number: int, value: float) -> bytes:
-    return _tag(number, _FIXED64) + struct.pack("<d", value)
-
-
-def _group(number: int, *records: bytes) -> bytes:
-    return _tag(number, _START_GROUP) + _message(*records) + _tag(number, _END_GROUP)
-
-
-def _packed_floats(*values: float) -> bytes:
-    return struct.pack(f"<{len(values)}f", *values)
+# --- the model -----------------------------------------------------------------------------------
 
 
 def _unknown_fields(number: int) -> bytes:
     """Return fields that no message has, one of each wire type; groups nest and recur."""
-    return _message(
-        _number(number, 2**64 - 1),
-        _number(number, 5, nbytes=10),
-        _fixed32(number + 1, 0.5),
-        _fixed64(number + 2, -0.5),
+    return message(
+        integer(number, 2**64 - 1),
+        integer(number, 5, nbytes=10),
+        float32(number + 1, 0.5),
+        float64(number + 2, -0.5),
         length_delimited(number + 3, b"\x00anything\xff", length_nbytes=4),
-        _group(
+        group(
             number + 4,
-            _number(1, 7),
-            _group(1, _group(_HIGHEST_FIELD), length_delimited(2, "within")),
-            _fixed32(3, 1.0),
+            integer(1, 7),
+            group(1, group(_HIGHEST_FIELD), length_delimited(2, "within")),
+            float32(3, 1.0),
         ),
-        _group(number + 4),
+        group(number + 4),
     )
 
 
-# --- the model -----------------------------------------------------------------------------------
-
-
 def _model() -> bytes:
-    return _message(
+    return message(
         _unknown_fields(1000),
         length_delimited(7, _graph_begin(), length_nbytes=5),  # graph, first piece
         length_delimited(2, "overwritten"),  # producer_name
-        length_delimited(8, _number(2, 20, nbytes=3), length_delimited(1, "")),  # opset_import
-        _number(1, 3),  # ir_version, overwritten
+        length_delimited(8, integer(2, 20, nbytes=3), length_delimited(1, "")),  # opset_import
+        integer(1, 3),  # ir_version, overwritten
         length_delimited(7),  # graph, an empty piece
-        _number(5, -1),  # model_version, overwritten
+        integer(5, -1),  # model_version, overwritten
         length_delimited(14, length_delimited(2, "value first"), length_delimited(1, "order")),
         length_delimited(6, _NOT_UTF8, tag_nbytes=3),  # doc_string
-        _number(1, 10, tag_nbytes=5, nbytes=10),  # ir_version
+        integer(1, 10, tag_nbytes=5, nbytes=10),  # ir_version
         length_delimited(7, _graph_end()),  # graph, last piece
         length_delimited(14, length_delimited(1, "twice"), length_delimited(1, "once")),
         length_delimited(14),  # metadata_props, an empty entry
         length_delimited(2, "onnxroot golden models"),  # producer_name
-        _number(5, 2, nbytes=9),  # model_version
+        integer(5, 2, nbytes=9),  # model_version
         length_delimited(_HIGHEST_FIELD, "the last field there can be"),
     )
 
 
 def _graph_begin() -> bytes:
-    return _message(
+    return message(
         length_delimited(12, _value_info("score", _matrix_type(2))),  # output
         length_delimited(5, _weight()),  # initializer
         length_delimited(1, _multiply(), tag_nbytes=2, length_nbytes=3),  # node
         length_delimited(2, "overwritten"),  # name
-        _group(200, _group(201), _number(202, 1)),
+        group(200, group(201), integer(202, 1)),
     )
 
 
 def _graph_end() -> bytes:
-    return _message(
+    return message(
         length_delimited(11, _value_info_in_pieces()),  # input
         length_delimited(1, _add()),  # node
         length_delimited(2, "non_canonical"),  # name
@@ -165,7 +113,7 @@ def _graph_end() -> bytes:
 
 
 def _multiply() -> bytes:
-    return _message(
+    return message(
         length_delimited(4, "Add"),  # op_type, overwritten
         length_delimited(2, "product"),  # output
         length_delimited(1, "features"),  # input
@@ -176,7 +124,7 @@ def _multiply() -> bytes:
 
 
 def _add() -> bytes:
-    return _message(
+    return message(
         _unknown_fields(50),
         length_delimited(9, length_delimited(1, "note"), length_delimited(2, _NOT_UTF8)),
         length_delimited(4, "Add"),
@@ -188,17 +136,17 @@ def _add() -> bytes:
 
 def _custom_attributes() -> bytes:
     """Return a Constant that nobody uses; its attribute changes type twice, to floats at last."""
-    values = _message(
-        _number(20, 99),  # type, a value that the enum lacks: protobuf keeps it as unknown
-        length_delimited(7, _packed_floats(1.0, 2.0)),  # floats are not packed by right
-        _number(20, 7),  # type, overwritten
-        _fixed32(7, 3.0),
+    values = message(
+        integer(20, 99),  # type, a value that the enum lacks: protobuf keeps it as unknown
+        length_delimited(7, packed_floats(1.0, 2.0)),  # floats are not packed by right
+        integer(20, 7),  # type, overwritten
+        float32(7, 3.0),
         length_delimited(7),
-        length_delimited(7, _packed_floats(4.0)),
+        length_delimited(7, packed_floats(4.0)),
         length_delimited(1, "value_floats"),
-        _number(20, 6, nbytes=2),  # type
+        integer(20, 6, nbytes=2),  # type
     )
-    return _message(
+    return message(
         length_delimited(5, values),  # attribute
         length_delimited(4, "Constant"),
         length_delimited(2, "unused"),
@@ -208,28 +156,28 @@ def _custom_attributes() -> bytes:
 def _weight() -> bytes:
     """Return a float tensor whose packed elements come in pieces, some of them unpacked."""
     numbers = [number for row in _WEIGHT for number in row]
-    return _message(
-        length_delimited(4, _packed_floats(*numbers[:3]), length_nbytes=5),  # float_data
-        length_delimited(1, _varint(3), _varint(2, 4)),  # dims are not packed by right
-        _fixed32(4, numbers[3]),
+    return message(
+        length_delimited(4, packed_floats(*numbers[:3]), length_nbytes=5),  # float_data
+        length_delimited(1, varint(3), varint(2, 4)),  # dims are not packed by right
+        float32(4, numbers[3]),
         length_delimited(8, "weight"),
         length_delimited(4),
-        _fixed32(4, numbers[4]),
-        length_delimited(4, _packed_floats(*numbers[5:])),
-        _number(2, 2**32 + 1),  # data_type: only its lower 32 bits count
+        float32(4, numbers[4]),
+        length_delimited(4, packed_floats(*numbers[5:])),
+        integer(2, 2**32 + 1),  # data_type: only its lower 32 bits count
     )
 
 
 def _bias() -> bytes:
     """Return a float tensor whose raw_data is given twice, with fields out of order."""
-    return _message(
+    return message(
         length_delimited(9, b"overwritten"),  # raw_data
         length_delimited(8, "bias"),
-        length_delimited(9, _packed_floats(*_BIAS)),
+        length_delimited(9, packed_floats(*_BIAS)),
         _unknown_fields(500),
-        length_delimited(1, _varint(2)),  # dims
+        length_delimited(1, varint(2)),  # dims
         length_delimited(1),
-        _number(2, 1),  # data_type
+        integer(2, 1),  # data_type
     )
 
 
@@ -244,19 +192,19 @@ def _value_info_in_pieces() -> bytes:
     and then a tensor type again, to which the others add a shape, one dimension each.
     """
     rows = length_delimited(1, length_delimited(2, "batch"))
-    columns = length_delimited(1, _number(1, 3))
-    return _message(
+    columns = length_delimited(1, integer(1, 3))
+    return message(
         length_delimited(2, length_delimited(1, length_delimited(2, columns))),
         length_delimited(1, "features"),
-        length_delimited(2, length_delimited(4), length_delimited(1, _number(1, 16))),
-        length_delimited(2, length_delimited(1, length_delimited(2, rows), _number(1, 1))),
+        length_delimited(2, length_delimited(4), length_delimited(1, integer(1, 16))),
+        length_delimited(2, length_delimited(1, length_delimited(2, rows), integer(1, 1))),
         length_delimited(2, length_delimited(1, length_delimited(2, columns))),
     )
 
 
 def _matrix_type(n_columns: int) -> bytes:
     """Return the TypeProto of a float matrix; its dimensions have both a number and a name."""
-    rows = length_delimited(1, _number(1, 77), length_delimited(2, "batch"))
-    columns = length_delimited(1, length_delimited(2, "columns"), _number(1, n_columns))
+    rows = length_delimited(1, integer(1, 77), length_delimited(2, "batch"))
+    columns = length_delimited(1, length_delimited(2, "columns"), integer(1, n_columns))
     shape = length_delimited(2, rows, columns)
-    return length_delimited(1, shape, _number(1, 1, nbytes=6))
+    return length_delimited(1, shape, integer(1, 1, nbytes=6))
