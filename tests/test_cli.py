@@ -64,6 +64,7 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "pointer.onnx").write_text("version https://git-lfs.github.com/spec/v1\noid x\n")
     (tmp_path / "cut.onnx").write_bytes(MODEL[:-3])
     (tmp_path / "noise.onnx").write_bytes(b"\xff" * 40)
+    (tmp_path / "network.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(40))
     (tmp_path / "text.root").write_text("hello")
     (tmp_path / "page.root").write_text("<html></html>")
     (tmp_path / "pointer.root").write_text("version https://git-lfs.github.com/spec/v1\noid x\n")
@@ -263,7 +264,8 @@ WRONG = {  # arguments, in the folder of the fixture, and what the line must say
     "ls missing.root": "missing.root: No such file",
     "show missing.root:a": "missing.root: No such file",
     "verify missing.root": "missing.root: No such file",
-    "ls tagger.onnx": "tagger.onnx: not a ROOT file: it begins with",
+    "ls tagger.onnx": "expected b'root'; show, diff, report and view take ONNX files",
+    "show network.h5": "HDF', expected b'root'; if it is a model of another framework, convert it",
     "show text.root": "text.root: not a ROOT file: it begins with b'hell', expected b'root'",
     "show page.root:a": "page.root: not a ROOT file: it begins like an HTML or XML page",
     "verify pointer.root": "pointer.root: not a ROOT file: it is a Git LFS pointer",

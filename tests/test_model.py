@@ -108,7 +108,7 @@ def expected_value(value: onnx.ValueInfoProto) -> Value:
     """Say of a ValueInfoProto what `Value` should."""
     kind = value.type.WhichOneof("value")
     if kind not in {"tensor_type", "sparse_tensor_type"}:
-        return Value(value.name, (kind or "").removesuffix("_type"), None)
+        return Value(value.name, expected_type(value.type), None)
     tensor = getattr(value.type, kind)
     name = ELEMENT_TYPES[tensor.elem_type].name if tensor.elem_type else "data_type 0"
     shape = None
@@ -119,6 +119,33 @@ def expected_value(value: onnx.ValueInfoProto) -> Value:
             for dim, field in zip(tensor.shape.dim, fields, strict=True)
         )
     return Value(value.name, "sparse " * (kind == "sparse_tensor_type") + name, shape)
+
+
+def expected_type(proto: onnx.TypeProto) -> str:
+    """Say of a type that holds others what `Value.type` should."""
+    kind = proto.WhichOneof("value") or ""
+    if kind in {"tensor_type", "sparse_tensor_type"}:
+        value = onnx.ValueInfoProto(name="x", type=proto)
+        return str(expected_value(value)).removeprefix("x: ")
+    name = kind.removesuffix("_type")
+    held = getattr(proto, kind) if kind else proto
+    parts = [ELEMENT_TYPES[held.key_type].name] if name == "map" else []
+    for field, child in held.ListFields() if name in {"map", "sequence", "optional"} else ():
+        if field.name in {"elem_type", "value_type"}:
+            parts.append(expected_type(child) or "?")
+    return f"{name}({', '.join(parts)})" if parts else name
+
+
+def test_types_that_hold_others(folder: Path) -> None:
+    with onnxroot.open(folder / "types_metadata.root") as model:
+        types = {value.name: value.type for value in model.inputs}
+    map_type = "map(STRING, sequence(FLOAT[batch, ?, 3]))"
+    assert types["sequence"] == "sequence(FLOAT[batch, ?, 3])"
+    assert types["sequence_of_maps"] == f"sequence({map_type})"
+    assert types["map"] == map_type
+    assert types["optional"] == "optional(sequence(sequence(FLOAT[batch, ?, 3])))"
+    assert types["opaque"] == "opaque"
+    assert types["empty_sequence"] == "sequence"
 
 
 def test_inputs_and_outputs(pair: tuple[Model, onnx.ModelProto]) -> None:

@@ -1,5 +1,6 @@
 """The examples of the README run as they stand."""
 
+import json
 import os
 import re
 import shutil
@@ -12,6 +13,7 @@ import pytest
 
 import onnxroot
 from tests.golden import golden
+from tests.test_cli import done
 
 README = Path(__file__).parents[1] / "README.md"
 
@@ -88,3 +90,55 @@ def test_from_bytes_in_a_file(folder: Path) -> None:
     run(folder, sys.executable, "-c", f"import onnxroot\n{code}")
     with onnxroot.open(folder / "models.root:from_blob") as model:
         assert model.to_bytes() == (folder / "tagger.onnx").read_bytes()
+
+
+JSON = {  # what is run for a line of the table
+    "ls": "ls m.root",
+    "show": "show m.root",
+    "show --nodes": "show m.root --nodes",
+    "show --node": "show m.root --node node_Gemm_20",
+    "show --tensor": "show m.root --tensor hidden1.weight",
+    "diff": "diff m.root tagger.onnx",
+    "verify": "verify m.root --tensors",
+    "convert": "convert m.root again.onnx",
+}
+
+
+def test_keys_for_scripts(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The table names every key."""
+    monkeypatch.chdir(folder)
+    onnxroot.write("tagger.onnx", "m.root:tagger")
+    section = re.search(r"### For scripts\n(.*?)\n### ", README.read_text(), re.DOTALL)
+    lines = re.findall(r"^\| `([a-z -]+)` \| (.*) \|$", section[1] if section else "", re.MULTILINE)
+    assert [command for command, _ in lines] == list(JSON)
+    listed: set[str] = set()
+    for command, text in lines:
+        found = json.loads(done(*JSON[command].split(), "--json"))
+        keys = set(found[0] if isinstance(found, list) else found)
+        told = set(re.findall("`([a-z_0-9]+)`", text.partition("; ")[0]))
+        if command == "ls":
+            listed = told
+        if command == "show":
+            told = (told | listed) - {"name"}
+        assert told == keys, command
+
+
+RDATAFRAME = """
+import sys, ROOT
+ROOT.gInterpreter.Declare("int f() {" + sys.argv[1] + "}")
+assert ROOT.f() == int(sys.argv[2])
+"""
+
+
+@pytest.mark.root
+@pytest.mark.skipif(find_spec("ROOT") is None, reason="ROOT is not installed")
+@pytest.mark.parametrize(("name", "n_nodes"), [("mlp_jet_tagger", 7), ("functions", 22)])
+def test_rdataframe(name: str, n_nodes: int, tmp_path: Path) -> None:
+    """With a column that one of the models has, and the other has not."""
+    onnxroot.write(golden(name), tmp_path / "models.root:tagger")
+    _, weights, nodes = blocks("From ROOT", r"c\+\+")
+    count = 'return static_cast<int>(all.Take<std::string>("domain")->size());'
+    run(tmp_path, sys.executable, "-c", RDATAFRAME, f"{nodes} {count}", str(n_nodes))
+    if name == "mlp_jet_tagger":
+        count = "return static_cast<int>(histogram->GetEntries());"
+        run(tmp_path, sys.executable, "-c", RDATAFRAME, f"{weights} {count}", "3397")

@@ -318,7 +318,7 @@ def test_no_such_file(place: str) -> None:
     result = run("show", f"{place}/missing.root:t")
     assert (result.exit_code, result.stderr) == (
         2,
-        f"onnxroot: {place}/missing.root: No such file\n",
+        f"onnxroot: {place}/missing.root: No such file there; is the address right?\n",
     )
 
 
@@ -326,6 +326,15 @@ def test_no_such_file(place: str) -> None:
 def test_other_files(place: str, name: str, text: str) -> None:
     with pytest.raises(onnxroot.FormatError, match=f"{name}.root: not a ROOT file: .*{text}"):
         onnxroot.open(f"{place}/{name}.root")
+
+
+@needs_http
+def test_a_remote_onnx_file(http: FileServer) -> None:
+    """It is not read; the message says what to do."""
+    (http.folder / "tagger.onnx").write_bytes(MODEL)
+    result = run("show", f"{http.url}/tagger.onnx")
+    assert result.exit_code == 2
+    assert "of remote files only ROOT files are read: download it" in result.stderr
 
 
 @pytest.mark.parametrize(

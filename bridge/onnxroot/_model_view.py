@@ -16,6 +16,7 @@ from onnxroot._html import html_table
 from onnxroot._messages import Messages, operator_name
 from onnxroot._parts import ModelParts
 from onnxroot._plot import plot_tensors
+from onnxroot._schema import Field
 from onnxroot._spec import ROOT_MESSAGE
 from onnxroot._tensors import Tensors
 
@@ -33,8 +34,8 @@ class Value:
 
     Attributes:
         name: Its name.
-        type: Element type in ONNX's terms, such as ``FLOAT``, or the kind of type, such as
-            ``map``; empty where the model gives none.
+        type: Element type in ONNX's terms, such as ``FLOAT``, or a type that holds others, such as
+            ``sequence(map(INT64, FLOAT))``; empty where the model gives none.
         shape: A size, a name, or None for each dimension; None where the rank is unknown.
     """
 
@@ -291,8 +292,27 @@ class ModelView:
                 return sparse + text, self._shape(message, tensor)
         for item in self._parts.schema["TypeProto"].fields:
             if item.is_message and len(self._children(item.type, "TypeProto", item.name, row)):
-                return item.name.removesuffix("_type"), None
+                return self._composed(item, row), None
         return "", None
+
+    def _composed(self, item: Field, row: int) -> str:
+        """Return a type that holds others: ``sequence(map(INT64, FLOAT))``."""
+        kind = item.name.removesuffix("_type")
+        for holder in self._children(item.type, "TypeProto", item.name, row).tolist():
+            parts = []
+            if kind == "map":
+                number = int(self._cell(item.type, "key_type", holder) or 0)
+                key = ELEMENT_TYPES.get(number)
+                parts.append(key.name if key else f"data_type {number}")
+            inner = [
+                row
+                for field in self._parts.schema[item.type].fields
+                if field.type == "TypeProto"
+                for row in self._children("TypeProto", item.type, field.name, holder).tolist()
+            ]
+            parts += [str(Value("", *self._type(row))).removeprefix(": ") for row in inner]
+            return f"{kind}({', '.join(parts)})" if parts else kind
+        return kind
 
     def _shape(self, message: str, row: int) -> tuple[int | str | None, ...] | None:
         for shape in self._children("TensorShapeProto", message, "shape", row).tolist():
