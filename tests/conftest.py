@@ -1,7 +1,9 @@
 """Hypothesis profiles, and the count of the models that came back at the end of a run."""
 
+import os
 from collections import Counter, defaultdict
 
+import portalocker
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -27,9 +29,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def probe(tmp_path_factory):
-    """Start the program that calls the C++ reader; it takes 10 s to compile."""
-    program = tmp_path_factory.mktemp("cpp") / "probe"
-    with Probe(compile_program("probe.cxx", program, "-O1")) as started:
+    """Start the program that calls the C++ reader; the first worker compiles it, for 10 s."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    program = folder / "probe"
+    with portalocker.Lock(folder / "probe.lock", timeout=600):
+        if not program.exists():
+            compile_program("probe.cxx", program, "-O1")
+    with Probe(program) as started:
         yield started
 
 
