@@ -27,7 +27,7 @@ What was released is never replaced: a change of the format writes ``.v2.root`` 
 Making models needs the packages that golden.json names, ``--check`` needs Python alone. The same
 versions make the same ``.onnx`` again; ROOT files and sources carry dates and differ every time.
 
-To add a model, write its make.py and run this script.
+To add a model, write its make.py and run this script; CONTRIBUTING.md has an example.
 """
 
 from __future__ import annotations

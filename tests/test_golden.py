@@ -55,7 +55,7 @@ def test_nothing_lies_beside_the_models():
 
 def test_the_sources_are_of_every_kind():
     kinds = ".pt2 .pt .keras .h5 .pb .tflite .skops .json .ubj .txt .cbm".split()
-    assert {source_of(name).suffix for name in WITH_SOURCE} == {*kinds, ""}  # a folder
+    assert {source_of(name).suffix for name in WITH_SOURCE} >= {*kinds, ""}  # a folder
 
 
 @pytest.mark.parametrize("name", GOLDEN_NAMES)
