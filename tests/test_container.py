@@ -339,6 +339,7 @@ def damage_what_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def damaged(*arguments: Any) -> Document:
         document = join(*arguments)
+        document.skeleton = document.skeleton.copy()
         document.skeleton[-1] ^= 1
         return document
 

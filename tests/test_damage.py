@@ -13,7 +13,7 @@ import pytest
 
 import onnxroot
 from onnxroot._page_map import PageMap
-from onnxroot._rntuple_read import RootFile
+from onnxroot._root_file import RootFile
 from tests.golden import GOLDEN_NAMES, golden
 from tests.hostile import Table, find_table, keys_of, page_list, pages_of
 from tests.samples import OUTCOMES

@@ -23,8 +23,11 @@ def test_values_come_back(code: int, n: int) -> None:
     values = values_of(encoding.dtype, n)
     page = encode(values, encoding)
     assert len(page) == values.nbytes
-    assert np.array_equal(decode(page, encoding).view(np.uint8), values.view(np.uint8))
-    assert len(decode(page[:0], encoding)) == len(encode(values[:0], encoding)) == 0
+    found = np.empty_like(values)
+    decode(page, encoding, found)
+    assert np.array_equal(found.view(np.uint8), values.view(np.uint8))
+    decode(page[:0], encoding, found[:0])
+    assert len(encode(values[:0], encoding)) == 0
 
 
 @pytest.mark.parametrize(

@@ -347,7 +347,7 @@ def test_a_slice_reads_its_clusters_alone(tmp_path: Path, monkeypatch: pytest.Mo
     read: list[int] = []
     of_cluster = TableReader.values
     monkeypatch.setattr(
-        TableReader, "values", lambda self, n: (read.append(n), of_cluster(self, n))[1]
+        TableReader, "values", lambda self, n, *out: (read.append(n), of_cluster(self, n, *out))[1]
     )
     with onnxroot.open(tmp_path / "m.root") as model:
         assert np.array_equal(model.tensors["x"][2:4], values[2:4])

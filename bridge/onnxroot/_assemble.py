@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from onnxroot._layout import lay_out, payload_records
-from onnxroot._ragged import distinct, gather
+from onnxroot._ragged import concatenate, distinct, gather
 from onnxroot._schema import Field, MessageType, Schema
 from onnxroot._spans import Spans
 from onnxroot._spec import NO_ROW, PAYLOAD_FIELDS, ROOT_MESSAGE
@@ -165,7 +165,7 @@ class Parts:
             found = [
                 part.found.get(item.name, none) for part, none in zip(parts, default, strict=True)
             ]
-            return np.concatenate([values[k] for values in found])
+            return concatenate([values[k] for values in found])
 
         if not item.is_repeated and not item.is_text:
             return Column((), joined([(row.astype(item.dtype),) for row in rows], 0)[order])

@@ -200,7 +200,7 @@ def _manifest_at(address: Address) -> Manifest | None:
     Raises:
         FormatError: The file is damaged, or not a ROOT file.
     """
-    from onnxroot._rntuple_read import RootFile  # noqa: PLC0415  (uproot takes 0.3 s)
+    from onnxroot._root_file import RootFile  # noqa: PLC0415  (uproot takes 0.3 s)
     from onnxroot._stored import StoredModel  # noqa: PLC0415
 
     if not Path(address.path).exists():

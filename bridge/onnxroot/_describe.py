@@ -9,7 +9,7 @@ from onnxroot._busy import Progress
 from onnxroot._limits import Limits
 from onnxroot._messages import Messages
 from onnxroot._model_view import ModelView
-from onnxroot._rntuple_read import RootFile
+from onnxroot._root_file import RootFile
 from onnxroot._statistics import histogram_of, statistics_of
 from onnxroot._stored import StoredModel
 from onnxroot._tensors import Tensor

@@ -31,10 +31,10 @@ def from_raw(element: ElementType, shape: tuple[int, ...], data: U8) -> npt.NDAr
     Args:
         element: The type, not STRING.
         shape: The dimensions.
-        data: uint8, shape (n_bytes,).
+        data: uint8, shape (n_bytes,); can be written to only if nobody else needs it.
 
     Returns:
-        A new array.
+        An array that can be written to: `data` itself, or a copy.
 
     Raises:
         ValueError: There are more or fewer bytes than the shape needs.
@@ -45,7 +45,7 @@ def from_raw(element: ElementType, shape: tuple[int, ...], data: U8) -> npt.NDAr
         raise ValueError(f"its shape needs {nbytes} bytes, it has {len(data)}")
     if element.bits < 8:
         data = _unpack_6bit(data, size) if element.bits == 6 else _unpack(data, element.bits, size)
-    return data.view(_dtype(element.numpy)).reshape(shape).copy()
+    return _own(data).view(_dtype(element.numpy)).reshape(shape)
 
 
 def from_numbers(
@@ -57,10 +57,11 @@ def from_numbers(
         element: The type, not STRING.
         shape: The dimensions.
         field: Name of the field.
-        values: Its values, of any storage, shape (n,).
+        values: Its values, of any storage, shape (n,); can be written to only if nobody else needs
+            them.
 
     Returns:
-        A new array.
+        An array that can be written to.
 
     Raises:
         ValueError: The field can't hold this type, or the values are too many, few or large.
@@ -104,6 +105,10 @@ def from_texts(shape: tuple[int, ...], texts: list[bytes]) -> npt.NDArray[Any]:
     out = np.empty(len(texts), object)
     out[:] = [_text(text) for text in texts]
     return out.reshape(shape)
+
+
+def _own(data: U8) -> U8:
+    return data if data.flags.writeable else data.copy()
 
 
 def _text(value: bytes) -> str | bytes:

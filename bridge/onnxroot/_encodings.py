@@ -21,6 +21,10 @@ __all__ = ["CHAR", "ENCODINGS", "Encoding", "decode", "encode", "encoding_of"]
 
 U8 = npt.NDArray[np.uint8]
 
+_BLOCK: Final = 1 << 16  # values that are split at a time: they stay in a processor's cache
+_UNSIGNED: Final = tuple(np.dtype(f"<u{width}") for width in (1, 1, 2, 4, 4, 8, 8, 8, 8))
+"""The narrowest unsigned type with so many bytes."""
+
 CHAR: Final = 0x02
 """Code of the bytes of strings."""
 
@@ -110,36 +114,59 @@ def encode(values: npt.NDArray[Any], encoding: Encoding) -> U8:
     values = np.ascontiguousarray(values)
     if not encoding.is_split:
         return values.view(np.uint8)
-    if encoding.is_index:
-        values = np.diff(values, prepend=values.dtype.type(0))
-    elif encoding.dtype.kind == "i":
-        values = values << 1 ^ values >> 8 * encoding.dtype.itemsize - 1
-    size = encoding.dtype.itemsize
-    parts = np.empty((size, len(values)), np.uint8)
-    for i, part in enumerate(parts):
-        part[:] = values.view(np.uint8)[i::size]
+    size, n = encoding.dtype.itemsize, len(values)
+    parts = np.zeros((size, n), np.uint8)
+    last = values.dtype.type(0)
+    for start in range(0, n, _BLOCK):
+        some = values[start : start + _BLOCK]
+        if encoding.is_index:
+            some, last = np.diff(some, prepend=last), some[-1]
+        elif encoding.dtype.kind == "i":
+            some = some << 1 ^ some >> 8 * size - 1
+        bits = some.view(f"<u{size}")
+        used = size if encoding.dtype.kind == "f" else _bytes_of(int(np.bitwise_or.reduce(bits)))
+        narrow = bits.astype(_UNSIGNED[used], copy=False).view(np.uint8)
+        width = _UNSIGNED[used].itemsize
+        for i in range(used):
+            parts[i, start : start + _BLOCK] = narrow[i::width]
     return parts.reshape(-1)
 
 
-def decode(page: U8, encoding: Encoding) -> npt.NDArray[Any]:
-    """Return the values of a page: the inverse of `encode`.
+def decode(page: U8, encoding: Encoding, out: npt.NDArray[Any]) -> None:
+    """Write the values of a page: the inverse of `encode`.
 
     Args:
         page: A whole number of values.
         encoding: Of the column.
-
-    Returns:
-        A new array, or a view of values that are stored as they are.
+        out: As many as there are in the page, of the encoding's dtype; ends of lists may be wider.
     """
     if not encoding.is_split:
-        return page.view(encoding.dtype)
-    size = encoding.dtype.itemsize
-    values = np.empty(len(page) // size, encoding.dtype)
-    for i, part in enumerate(page.reshape(size, -1)):
-        values.view(np.uint8)[i::size] = part
-    if encoding.is_index:
-        np.cumsum(values, out=values)
-    elif encoding.dtype.kind == "i":
-        unsigned = values.view(encoding.dtype.str.replace("i", "u"))
-        values = (unsigned >> 1).view(encoding.dtype) ^ -(values & 1)
-    return values
+        out[:] = page.view(encoding.dtype)
+        return
+    parts = page.reshape(encoding.dtype.itemsize, -1)
+    used = len(parts)
+    while used > 1 and not parts[used - 1].any():
+        used -= 1
+    unsigned = _UNSIGNED[used]
+    if encoding.is_index or encoding.dtype.kind == "f":
+        unsigned = _UNSIGNED[len(parts)]
+    last = out.dtype.type(0)
+    for start in range(0, len(out), _BLOCK):
+        some = out[start : start + _BLOCK]
+        bits = np.zeros(len(some), unsigned)
+        for i in range(used):
+            bits.view(np.uint8)[i :: unsigned.itemsize] = parts[i, start : start + _BLOCK]
+        values = bits.view(encoding.dtype if unsigned.itemsize == len(parts) else unsigned)
+        if encoding.is_index:
+            np.cumsum(values, out=some)
+            some += last
+            last = some[-1]
+            continue
+        if encoding.dtype.kind == "i":
+            values = (bits >> 1 ^ -(bits & 1)).view(unsigned.str.replace("u", "i"))
+        some[:] = values
+
+
+def _bytes_of(bits: int) -> int:
+    """Return how many bytes an unsigned number takes, at least 1."""
+    return max(-(-bits.bit_length() // 8), 1)

@@ -34,6 +34,7 @@ T = TypeVar("T")
 _HEADER, _FOOTER, _PAGE_LIST = 1, 2, 3  # envelope types
 _LENGTH_BITS = 16  # the length stands above the type
 _DEFERRED = 1  # flag of a column that was added later
+_PAGE = struct.Struct("<iiQ")  # of a page that a simple locator points to
 _ENTRIES = (1 << 56) - 1  # the upper byte of a cluster's number of entries holds flags
 
 
@@ -254,5 +255,11 @@ def _pages(reader: _Reader) -> list[Page]:
 
 
 def _page(reader: _Reader) -> Page:
-    (n_elements,) = reader.unpack("<i")
-    return Page(abs(n_elements), *reader.locator(), n_elements < 0)
+    """Read one page: large models have thousands."""
+    n_elements, nbytes, offset = _PAGE.unpack_from(reader.data, reader.position)
+    if nbytes >= 0:
+        reader.position += _PAGE.size
+    else:
+        reader.position += 4
+        offset, nbytes = reader.locator()
+    return Page(abs(n_elements), offset, nbytes, n_elements < 0)

@@ -17,7 +17,6 @@ from onnxroot._edits import Edits
 from onnxroot._layout import (
     Placed,
     element_blocks,
-    element_sizes,
     lay_out,
     present,
     row_sizes,
@@ -26,6 +25,7 @@ from onnxroot._layout import (
     wire_values,
 )
 from onnxroot._ragged import distinct, exclusive_sum, gather, scatter
+from onnxroot._runs import encode_fixed, encode_numbers, encode_texts
 from onnxroot._schema import Field
 from onnxroot._spec import CHUNK_NBYTES, ROOT_MESSAGE
 from onnxroot._varints import varint_widths, write_varints
@@ -75,7 +75,8 @@ class Document:
             source: Gives the bytes of payload i for hole i.
             edits: Encoded edits; empty if the file is in canonical form.
         """
-        self.skeleton = skeleton
+        self.skeleton = skeleton.view()
+        self.skeleton.flags.writeable = False  # parts of it are given away
         self._source = source
         before = exclusive_sum(hole_nbytes)
         self._hole_in_skeleton = hole_start
@@ -92,7 +93,7 @@ class Document:
             yield self.render(start, min(start + nbytes, self.nbytes))
 
     def render(self, start: int, stop: int) -> U8:
-        """Return bytes `start` to `stop` of the file: a new array, or a view not to be written."""
+        """Return bytes `start` to `stop` of the file: a new array, or one not to be written to."""
         if self._edits is None:
             return self.render_canonical(start, stop)
         edits = self._edits
@@ -216,7 +217,8 @@ def join(tables: Tables, source: PayloadSource) -> Document:
                 ends = _write_optional(skeleton, item, column, rows, position[rows], hole)
             else:
                 rows = np.arange(len(position))
-                ends = _write_repeated(skeleton, item, column, position, hole)
+                size = placed.field_size[item.name]
+                ends = _write_repeated(skeleton, item, column, position, size, hole)
             if which is not None:
                 at = np.zeros(len(position), np.int64)
                 at[rows] = ends
@@ -285,11 +287,23 @@ def _write_values(out: U8, item: Field, values: npt.NDArray[np.generic], start: 
     return start + nbytes
 
 
-def _write_repeated(out: U8, item: Field, column: Column | None, start: I64, hole: I64) -> I64:
-    """Write a repeated field of all rows; return where each row's own bytes end."""
-    inline = np.zeros(len(start), np.int64) if column is None else row_sizes(item, column)
-    tag = tag_of(item)
+def _write_repeated(
+    out: U8, item: Field, column: Column | None, start: I64, size: I64, hole: I64
+) -> I64:
+    """Write a repeated field of all rows; return where each row's own bytes end.
+
+    Args:
+        out: The skeleton.
+        item: The field.
+        column: Its values, if they have a column.
+        start: int64, shape (n_rows,); where its records begin in each row.
+        size: int64, shape (n_rows,); how long they are, without payloads.
+        hole: int64, shape (n_rows,); how long the payloads are.
+    """
+    inline = size
     if item.label == "packed":
+        inline = np.zeros(len(start), np.int64) if column is None else row_sizes(item, column)
+        tag = tag_of(item)
         total = (inline + hole).view(np.uint64)
         some = np.flatnonzero(total > 0)
         width = varint_widths(total[some])
@@ -297,34 +311,32 @@ def _write_repeated(out: U8, item: Field, column: Column | None, start: I64, hol
         write_varints(out, start[some] + len(tag), total[some], width)
         start = start.copy()
         start[some] += len(tag) + width
-        tag = tag[:0]
     if column is not None:
-        _write_elements(out, item, column, start, tag)
+        _write_elements(out, item, column, start, inline)
     return start + inline
 
 
-def _write_elements(out: U8, item: Field, column: Column, start: I64, tag: U8) -> None:
-    """Write the elements of a repeated field, each behind the tag, from where each row starts."""
-    offsets = column.offsets[0]
-    carried = 0  # bytes of the row in which a block begins that stand already
-    for lo, hi in element_blocks(column):
-        sizes = element_sizes(item, column, lo, hi)
-        first = int(np.searchsorted(offsets, lo, "right")) - 1
-        last = int(np.searchsorted(offsets, hi, "left"))
-        edges = np.clip(offsets[first : last + 1], lo, hi) - lo
-        before = np.append(exclusive_sum(sizes), sizes.sum())
-        base = start[first:last] - before[edges[:-1]]
-        base[0] += carried
-        at = np.repeat(base, np.diff(edges)) + before[:-1]
-        ended = offsets[last] == hi
-        carried = 0 if ended else int(before[-1] + base[-1] - start[last - 1])
-        _write_tags(out, tag, at)
-        at += len(tag)
-        if not item.is_text:
-            _write_values(out, item, column.values[lo:hi], at)
+def _write_elements(out: U8, item: Field, column: Column, start: I64, nbytes: I64) -> None:
+    """Write the elements of a repeated field, whose bytes in each row lie end to end."""
+    done = 0  # bytes of a row that is written in several blocks
+    for lo, hi, first, last in element_blocks(column):
+        records = _encode_elements(item, column, lo, hi)
+        if last - first > 1:
+            scatter(out, start[first:last], nbytes[first:last], records)
             continue
+        done = 0 if lo == column.offsets[0][first] else done
+        at = int(start[first]) + done
+        out[at : at + len(records)] = records
+        done += len(records)
+
+
+def _encode_elements(item: Field, column: Column, lo: int, hi: int) -> U8:
+    """Return the records of some elements, or the elements alone if they are packed."""
+    tag = tag_of(item)[: None if item.label == "repeated" else 0]
+    if item.is_text:
         texts = column.offsets[-1][lo : hi + 1]
-        lengths = np.diff(texts)
-        width = varint_widths(lengths.view(np.uint64))
-        write_varints(out, at, lengths.view(np.uint64), width)
-        scatter(out, at + width, lengths, column.values[texts[0] : texts[-1]])
+        return encode_texts(np.diff(texts), column.values[texts[0] : texts[-1]], tag)
+    values = column.values[lo:hi]
+    if item.wire_type == VARINT:
+        return encode_numbers(wire_values(item, values), tag)
+    return encode_fixed(np.ascontiguousarray(values, dtype=item.dtype), tag)

@@ -19,7 +19,7 @@ from onnxroot._limits import too_deep
 from onnxroot._ragged import distinct, exclusive_sum, group_starts
 from onnxroot._schema import Field
 from onnxroot._spec import NO_ROW, PAYLOAD_FIELDS, ROOT_MESSAGE
-from onnxroot._varints import varint_widths
+from onnxroot._varints import varint_widths, varints_nbytes
 from onnxroot._wire import LEN, VARINT
 from onnxroot.errors import FormatError
 from onnxroot.tables import Column, Payloads, Table, Tables
@@ -164,13 +164,17 @@ def text_lengths(column: Column) -> I64:
 
 
 def wire_values(item: Field, values: npt.NDArray[Any]) -> U64:
-    """Return the numbers that stand on the wire for the values of a varint field: uint64 (n,)."""
+    """Return the numbers that stand on the wire for the values of a varint field.
+
+    Returns:
+        uint64, shape (n,); a view where the values have 64 bits.
+    """
     if item.type in {"sint32", "sint64"}:
         wide = values.astype(np.int64)
         return ((wide << 1) ^ (wide >> 63)).view(np.uint64)
     if values.dtype.kind == "u":
-        return values.astype(np.uint64)
-    return values.astype(np.int64).view(np.uint64)
+        return values.astype(np.uint64, copy=False)
+    return values.astype(np.int64, copy=False).view(np.uint64)
 
 
 def _measure(tables: Tables, name: str, table: Table, by_code: dict[int, Rows]) -> Placed:
@@ -248,21 +252,39 @@ def _repeated_sizes(item: Field, column: Column | None, hole: I64) -> I64:
 def row_sizes(item: Field, column: Column) -> I64:
     """Return the bytes of all elements of a repeated field in each row: int64, shape (n_rows,)."""
     offsets = column.offsets[0]
-    ends = np.zeros(len(offsets), np.int64)
-    before = 0
-    for lo, hi in element_blocks(column):
-        sums = np.cumsum(element_sizes(item, column, lo, hi))
-        here = slice(*np.searchsorted(offsets, [lo, hi], "right").tolist())
-        ends[here] = before + sums[offsets[here] - lo - 1]
-        before += int(sums[-1])
-    return np.diff(ends)
+    out = np.zeros(len(offsets) - 1, np.int64)
+    for lo, hi, first, last in element_blocks(column):
+        if last - first == 1:
+            out[first] += _elements_nbytes(item, column, lo, hi)
+            continue
+        sizes = element_sizes(item, column, lo, hi)
+        starts = offsets[first:last]
+        some = np.flatnonzero(offsets[first + 1 : last + 1] > starts)
+        out[first + some] = np.add.reduceat(sizes, starts[some] - lo, dtype=np.int64)
+    return out
 
 
-def element_blocks(column: Column) -> Iterator[tuple[int, int]]:
-    """Cut the elements of a repeated field into blocks that stay in a processor's cache."""
-    n_elements = int(column.offsets[0][-1])
-    for lo in range(0, n_elements, _BLOCK):
-        yield lo, min(lo + _BLOCK, n_elements)
+def element_blocks(column: Column) -> Iterator[tuple[int, int, int, int]]:
+    """Cut the elements of a repeated field into blocks that stay in a processor's cache.
+
+    Yields:
+        Begin and end of some elements, and of the rows that they are in. They are all elements of
+        these rows, or some of a single one.
+    """
+    offsets = column.offsets[0]
+    row, n_rows = 0, len(offsets) - 1
+    while row < n_rows:
+        lo = int(offsets[row])
+        last = int(np.searchsorted(offsets, lo + _BLOCK, "right")) - 1
+        if last > row:
+            if offsets[last] > lo:
+                yield lo, int(offsets[last]), row, last
+            row = last
+            continue
+        stop = int(offsets[row + 1])
+        for start in range(lo, stop, _BLOCK):
+            yield start, min(start + _BLOCK, stop), row, row + 1
+        row += 1
 
 
 def element_sizes(item: Field, column: Column, lo: int, hi: int) -> I64:
@@ -274,6 +296,18 @@ def element_sizes(item: Field, column: Column, lo: int, hi: int) -> I64:
     if item.wire_type == VARINT:
         return tag + varint_widths(wire_values(item, column.values[lo:hi]))
     return np.full(hi - lo, tag + item.dtype.itemsize, np.int64)
+
+
+def _elements_nbytes(item: Field, column: Column, lo: int, hi: int) -> int:
+    """Return the sum of `element_sizes`."""
+    tag = 0 if item.label == "packed" else len(tag_of(item))
+    if item.is_text:
+        texts = column.offsets[-1][lo : hi + 1]
+        inside = int(texts[-1] - texts[0])
+        return tag * (hi - lo) + varints_nbytes(np.diff(texts).view(np.uint64)) + inside
+    if item.wire_type == VARINT:
+        return tag * (hi - lo) + varints_nbytes(wire_values(item, column.values[lo:hi]))
+    return (tag + item.dtype.itemsize) * (hi - lo)
 
 
 def _generations(tables: Tables, messages: dict[str, Table]) -> list[list[Children]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from typing import Any, Final
 
 import numpy as np
@@ -119,7 +120,7 @@ class NTuple:
 
         Args:
             columns: The cluster, by field.
-            in_threads: Do so column by column in several threads, if it is large.
+            in_threads: Do so page by page in several threads, if it is large.
         """
         arrays = []
         for column in columns.values():
@@ -127,22 +128,18 @@ class NTuple:
             arrays.append(column.values)
         is_large = sum(array.nbytes for array in arrays) > _LARGE_NBYTES
         apply = in_order if in_threads and is_large else map
-        pairs = zip(arrays, self._schema.encodings, strict=True)
+        cut = [_cut(*pair) for pair in zip(arrays, self._schema.encodings, strict=True)]
+        pages = iter(list(apply(self._page, chain(*cut))))
         n_rows = len(next(iter(columns.values())))
-        return Pages(n_rows, list(apply(self._pages, pairs)))
+        return Pages(n_rows, [list(islice(pages, len(parts))) for parts in cut])
 
-    def _pages(self, column: tuple[npt.NDArray[Any], Encoding]) -> list[tuple[int, list[Piece]]]:
-        values, encoding = column
-        pages = []
-        step = CHUNK_NBYTES // encoding.dtype.itemsize
-        for start in range(0, len(values), step):
-            some = values[start : start + step]
-            pieces = self._compression(encode(some, encoding))
-            checksum = xxhash.xxh3_64()
-            for piece in pieces:
-                checksum.update(piece)
-            pages.append((len(some), [*pieces, checksum.digest()[::-1]]))
-        return pages
+    def _page(self, task: tuple[npt.NDArray[Any], Encoding]) -> tuple[int, list[Piece]]:
+        values, encoding = task
+        pieces = self._compression(encode(values, encoding))
+        checksum = xxhash.xxh3_64()
+        for piece in pieces:
+            checksum.update(piece)
+        return len(values), [*pieces, checksum.digest()[::-1]]
 
     def add(self, pages: Pages) -> None:
         """Write a cluster."""
@@ -171,6 +168,12 @@ class NTuple:
         """Write an envelope; return where it is."""
         pieces = METADATA(np.frombuffer(envelope, np.uint8))
         return self._region.add_blob(pieces), nbytes_of(pieces), len(envelope)
+
+
+def _cut(values: npt.NDArray[Any], encoding: Encoding) -> list[tuple[npt.NDArray[Any], Encoding]]:
+    """Cut the values of a column into pages."""
+    step = CHUNK_NBYTES // encoding.dtype.itemsize
+    return [(values[start : start + step], encoding) for start in range(0, len(values), step)]
 
 
 def _type_of(dtype: np.dtype[Any]) -> str:

@@ -76,11 +76,15 @@ class ModelParts(Protocol):
         ...
 
     def values(self, payload: int, start: int = 0, stop: int | None = None) -> npt.NDArray[Any]:
-        """Return values of one payload, those from `start` up to `stop`; not to be written to."""
+        """Return values of one payload, those from `start` up to `stop`.
+
+        Returns:
+            A new array, or one that can't be written to.
+        """
         ...
 
     def wire_range(self, payload: int, start: int, stop: int) -> U8:
-        """Return some of the bytes of one payload, as they are in an ONNX file."""
+        """Return some of the bytes of one payload, as they are in an ONNX file: as `values`."""
         ...
 
     def digests(self) -> dict[str, str]:

@@ -11,18 +11,40 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["concatenate", "distinct", "exclusive_sum", "gather", "group_starts", "scatter"]
+__all__ = [
+    "concatenate",
+    "distinct",
+    "exclusive_sum",
+    "gather",
+    "group_starts",
+    "reuse_memory",
+    "scatter",
+]
 
 U8 = npt.NDArray[np.uint8]
 I64 = npt.NDArray[np.int64]
 
-_BLOCK = 1 << 20  # bytes moved per block of a ragged copy: bounds the index array to 8 MiB
-_LONG = 512  # mean piece length from which copying slices beats indexing bytes
+_BLOCK = 1 << 20  # bytes that are moved at a time: bounds the memory that it takes
+_KEPT = 1 << 24  # bytes; glibc's own limit for this is 32 MiB
+_LONG = 1 << 11  # bytes of a piece that is copied alone
+_MANY = 32  # pieces of one length that are faster copied at once
 
 
 def concatenate(parts: list[npt.NDArray[np.generic]]) -> npt.NDArray[np.generic]:
     """Concatenate, without a copy when there is only one part."""
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def reuse_memory() -> None:
+    """Let the C library keep some of the memory of arrays that are gone, for those to come.
+
+    glibc gives what was a large array back to the system at once, and gets every page of the next
+    one anew, which takes longer than most of what is done with it. From the first larger one that
+    is freed on, it keeps up to twice as much; this one is never touched, and costs nothing.
+
+    Source: mallopt(3), ``M_MMAP_THRESHOLD``.
+    """
+    np.empty(_KEPT, np.uint8)
 
 
 def exclusive_sum(lengths: I64) -> I64:
@@ -59,38 +81,62 @@ def gather(data: U8, start: I64, length: I64) -> U8:
     if len(start) == 1 or not np.any(start[1:] != start[:-1] + length[:-1]):
         return data[int(start[0]) : int(start[0] + length.sum())]
     out = np.empty(int(length.sum()), np.uint8)
-    target = exclusive_sum(length)
-    if len(out) > _LONG * len(start):
-        for s, t, n in zip(start.tolist(), target.tolist(), length.tolist(), strict=True):
-            out[t : t + n] = data[s : s + n]
-        return out
-    for lo, hi in _blocks(target, len(out)):
-        index = _ragged_index(start[lo:hi], length[lo:hi])
-        first = int(target[lo])
-        out[first : first + len(index)] = data[index]
+    _move(out, None, data, start, length)
     return out
 
 
 def scatter(out: U8, start: I64, length: I64, data: U8) -> None:
     """Write consecutive pieces of `data`, of these lengths, at each start of `out`, in place."""
-    if not len(start):
-        return
-    source = exclusive_sum(length)
-    if len(data) > _LONG * len(start):
-        for s, t, n in zip(source.tolist(), start.tolist(), length.tolist(), strict=True):
-            out[t : t + n] = data[s : s + n]
-        return
-    for lo, hi in _blocks(source, len(data)):
-        index = _ragged_index(start[lo:hi], length[lo:hi])
-        first = int(source[lo])
-        out[index] = data[first : first + len(index)]
+    if len(start):
+        _move(out, start, data, None, length)
 
 
-def _ragged_index(start: I64, length: I64) -> I64:
-    """Return the positions of all bytes of all pieces: int64, shape (sum of lengths,)."""
-    index = np.repeat(start - exclusive_sum(length), length)
-    index += np.arange(len(index), dtype=np.int64)
-    return index
+def _move(out: U8, target: I64 | None, data: U8, source: I64 | None, length: I64) -> None:
+    """Copy pieces.
+
+    Args:
+        out: uint8, shape (n_bytes,); written to.
+        target: int64, shape (n,); where each begins in `out`; None if they lie end to end.
+        data: uint8, shape (n_bytes,).
+        source: int64, shape (n,); where each begins in `data`; None if they lie end to end.
+        length: int64, shape (n,).
+    """
+    packed = exclusive_sum(length)
+    target = packed if target is None else target
+    source = packed if source is None else source
+    for lo, hi in _blocks(packed, int(packed[-1] + length[-1])):
+        here = slice(lo, hi)
+        sizes = _few_sizes(length[here])
+        if sizes is None:
+            _move_one_by_one(out, target[here], data, source[here], length[here])
+        else:
+            _move_by_size(out, target[here], data, source[here], length[here], sizes)
+
+
+def _few_sizes(length: I64) -> list[int] | None:
+    """Return the distinct lengths but 0, if they are few among many."""
+    if len(length) < _MANY or int(length.max()) >= _LONG:
+        return None
+    sizes = np.flatnonzero(np.bincount(length)).tolist()
+    return [size for size in sizes if size] if len(sizes) * _MANY <= len(length) else None
+
+
+def _move_one_by_one(out: U8, target: I64, data: U8, source: I64, length: I64) -> None:
+    for s, t, n in zip(source.tolist(), target.tolist(), length.tolist(), strict=True):
+        out[t : t + n] = data[s : s + n]
+
+
+def _move_by_size(
+    out: U8, target: I64, data: U8, source: I64, length: I64, sizes: list[int]
+) -> None:
+    """Copy all pieces of one length at once, as values of that size that begin at any byte."""
+    for size in sizes:
+        here = np.flatnonzero(length == size)
+        _at_any_byte(out, size)[target[here]] = _at_any_byte(data, size)[source[here]]
+
+
+def _at_any_byte(data: U8, size: int) -> npt.NDArray[np.void]:
+    return np.ndarray((len(data) - size + 1,), np.dtype((np.void, size)), data, strides=(1,))
 
 
 def _blocks(offset: I64, total: int) -> list[tuple[int, int]]:

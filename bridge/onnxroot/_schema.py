@@ -138,14 +138,17 @@ class MessageType:
         """What the wire format must know of the fields."""
         n = max((f.number for f in self.fields), default=0) + 2
         allowed, canonical = np.zeros(n, np.uint8), np.zeros(n, np.uint8)
-        recurs = np.zeros(n, np.bool_)
+        recurs, holds_messages = np.zeros((2, n), np.bool_)
         for field in self.fields:
             allowed[field.number] = 1 << field.wire_type
             if field.is_repeated:
                 allowed[field.number] |= 1 << LEN
             canonical[field.number] = field.record_type
             recurs[field.number] = field.label == "repeated"
-        return FieldRules(allowed=allowed, canonical=canonical, recurs=recurs)
+            holds_messages[field.number] = field.is_message
+        return FieldRules(
+            allowed=allowed, canonical=canonical, recurs=recurs, holds_messages=holds_messages
+        )
 
 
 class Schema:

@@ -34,6 +34,7 @@ __all__ = [
 U8 = npt.NDArray[np.uint8]
 I64 = npt.NDArray[np.int64]
 U64 = npt.NDArray[np.uint64]
+Unsigned = npt.NDArray[np.unsignedinteger[Any]]
 
 _WINDOW = 1 << 20
 
@@ -52,7 +53,8 @@ class Buffers:
         self.spans = Spans.empty()
 
     def add(self, array: U8) -> int:
-        """Add an array; return its number."""
+        """Add an array, which is not to be written to from now on; return its number."""
+        array.flags.writeable = False
         self.arrays.append(array)
         return len(self.arrays) - 1
 
@@ -182,15 +184,18 @@ def find_spans(
     return spans, copied + joined
 
 
-def from_wire(item: Field, values: U64) -> npt.NDArray[Any]:
+def from_wire(item: Field, values: Unsigned) -> npt.NDArray[Any]:
     """Return the column values that varints on the wire stand for, as protobuf reads them."""
     if item.type == "bool":
         return np.minimum(values, np.uint64(1)).astype(np.uint8)
     if item.type in {"sint32", "sint64"}:
+        values = values.astype(np.uint64, copy=False)
         sign = -(values & np.uint64(1)).view(np.int64)
         signed: I64 = (values >> np.uint64(1)).view(np.int64) ^ sign
         return signed.astype(item.dtype)
-    low_bits: npt.NDArray[Any] = values.astype(f"<u{item.dtype.itemsize}").view(item.dtype)
+    low_bits: npt.NDArray[Any] = values.astype(f"<u{item.dtype.itemsize}", copy=False).view(
+        item.dtype
+    )
     return low_bits
 
 

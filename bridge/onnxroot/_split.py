@@ -8,7 +8,9 @@ order of the canonical form.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,12 +19,12 @@ import numpy.typing as npt
 from onnxroot._assemble import Part, Parts, inverted, offsets_of
 from onnxroot._layout import wire_values
 from onnxroot._limits import DEFAULT_LIMITS, too_deep
-from onnxroot._ragged import distinct, exclusive_sum, gather, group_starts
+from onnxroot._ragged import distinct, exclusive_sum, gather, group_starts, reuse_memory
+from onnxroot._runs import Run
 from onnxroot._schema import Field, MessageType, Schema
 from onnxroot._spans import Buffers, Span, check_whole, find_spans, from_wire, read_pieces
 from onnxroot._spec import PAYLOAD_FIELDS, ROOT_MESSAGE, SPILL_NBYTES, TENSOR
-from onnxroot._varints import read_varint_stream, varint_widths
-from onnxroot._wire import LEN, VARINT, Tokens, scan, untagged
+from onnxroot._wire import LEN, VARINT, Tokens, scan
 from onnxroot.errors import FormatError
 from onnxroot.tables import Tables
 
@@ -98,6 +100,7 @@ def split(data: U8, schema: Schema, depth: int = DEFAULT_LIMITS.depth) -> Split:
     Raises:
         FormatError: The bytes are no ModelProto; the message begins with the byte offset.
     """
+    reuse_memory()
     reader = _Reader(data, schema, depth, trace=False)
     reader.read()
     if reader.canonical:
@@ -248,31 +251,14 @@ class _Reader:
 
     def _all_numbers(self, item: Field, tokens: Tokens) -> npt.NDArray[Any]:
         """Return the values of records that hold a number each, or a run of them."""
-        runs = np.flatnonzero(tokens.n_records > 1)
-        if not len(runs):
-            return self._numbers(item, tokens)
-        values = np.empty(int(tokens.n_records.sum()), item.dtype)
-        target = exclusive_sum(tokens.n_records.astype(np.int64))
-        single = np.flatnonzero(tokens.n_records == 1)
-        values[target[single]] = self._numbers(item, tokens.select(single))
-        for i in runs.tolist():
-            at = int(target[i])
-            for stream in untagged(
-                self.data, int(tokens.tag_start[i]), int(tokens.value_end[i]), item.wire_type
-            ):
-                some = self._stream(item, stream)
-                values[at : at + len(some)] = some
-                at += len(some)
-        return values
+        return _unrolled(tokens, self._numbers(item, tokens), partial(self._numbers_of_run, item))
 
-    def _stream(self, item: Field, stream: U8) -> npt.NDArray[Any]:
-        """Return the values that stand end to end in some bytes."""
+    def _numbers_of_run(self, item: Field, run: Run) -> npt.NDArray[Any]:
         if item.wire_type != VARINT:
-            return stream.view(item.dtype)
-        wire, widths = read_varint_stream(stream)
-        values = from_wire(item, wire)
-        self.canonical &= not np.any(wire_values(item, values) != wire)
-        self.canonical &= not np.any(varint_widths(wire) != widths)
+            return run.values.view(item.dtype)
+        values = from_wire(item, run.values)
+        if run.values.dtype.itemsize >= item.dtype.itemsize:  # or all of them fit
+            self.canonical &= not np.any(wire_values(item, values) != run.values)
         return values
 
     def _read_text(
@@ -306,9 +292,14 @@ class _Reader:
 
     def _read_vector(self, item: Field, part: Part, tokens: Tokens, rows: I64, n: int) -> None:
         if item.is_text:
-            counts = np.bincount(rows, minlength=n)
+            counts = np.zeros(n, np.int64)
+            np.add.at(counts, rows, tokens.n_records)
             length = tokens.value_end - tokens.value_start
-            part.found[item.name] = counts, tokens.value_start, length
+            part.found[item.name] = (
+                counts,
+                _unrolled(tokens, tokens.value_start, lambda run: run.starts + 2),
+                _unrolled(tokens, length, lambda run: run.values),
+            )
             return
         packed = tokens.wire_type == LEN
         if not packed.any():
@@ -368,6 +359,30 @@ class _Reader:
             )
             for trace in self.trace or []
         ]
+
+
+def _unrolled(
+    tokens: Tokens, single: npt.NDArray[Any], of_run: Callable[[Run], npt.NDArray[Any]]
+) -> npt.NDArray[Any]:
+    """Return a value for each record, not for each entry.
+
+    Args:
+        tokens: Entries of one record, or of a run of them.
+        single: shape (n_entries,); the values of those of one record.
+        of_run: Gives the values of part of a run.
+    """
+    runs = np.flatnonzero(tokens.n_records > 1)
+    if not len(runs):
+        return single
+    values = np.empty(int(tokens.n_records.sum()), single.dtype)
+    target = exclusive_sum(tokens.n_records.astype(np.int64))
+    values[target] = single
+    for first, start in zip(target[runs].tolist(), tokens.tag_start[runs].tolist(), strict=True):
+        stop = first
+        for part in tokens.runs[start]:
+            begin, stop = stop, stop + len(part.values)
+            values[begin:stop] = of_run(part)
+    return values
 
 
 def _merge(batches: list[_Batch]) -> _Batch:

@@ -12,10 +12,10 @@ from pathlib import Path
 from onnxroot._address import Address
 from onnxroot._file_locks import lock_file
 from onnxroot._limits import DEFAULT_LIMITS, Limits
-from onnxroot._rntuple_read import RootFile
 from onnxroot._rntuple_write import ModelWriter, add_streamer_info
 from onnxroot._root_edit import RootEdit
 from onnxroot._root_empty import empty_file
+from onnxroot._root_file import RootFile
 from onnxroot._root_region import NoRoomError, Region
 from onnxroot._spec import MANIFEST, SAMPLES, TENSORS
 from onnxroot._stored import StoredModel

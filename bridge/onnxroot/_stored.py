@@ -20,7 +20,8 @@ from onnxroot._layout import wire_values
 from onnxroot._manifest import Manifest, parse_manifest
 from onnxroot._parts import tensor_codes_of
 from onnxroot._ragged import distinct, exclusive_sum, scatter
-from onnxroot._rntuple_read import RootFile, TableReader
+from onnxroot._rntuple_read import TableReader, open_table
+from onnxroot._root_file import RootFile
 from onnxroot._schema import Field, Schema
 from onnxroot._sha256 import Sha256
 from onnxroot._spec import (
@@ -124,7 +125,7 @@ class StoredModel:
 
     def reader(self, name: str) -> TableReader:
         """Open the RNTuple of that name."""
-        found = self.file.table(self.directory, name, self.manifest.tables[name])
+        found = open_table(self.file, self.directory, name, self.manifest.tables[name])
         self.n_copies = max(self.n_copies, found.n_copies)
         return found
 

@@ -11,7 +11,8 @@ import numpy.typing as npt
 from onnxroot._dtypes import STORAGES, Storage
 from onnxroot._manifest import Manifest
 from onnxroot._overlap import Ahead
-from onnxroot._rntuple_read import RootFile, TableReader
+from onnxroot._rntuple_read import TableReader, open_table
+from onnxroot._root_file import RootFile
 from onnxroot._schema import MessageType
 from onnxroot._spec import (
     COLUMN_DEVIATION,
@@ -135,7 +136,7 @@ class ValueReader:
         if name not in manifest.tables:
             raise FormatError(f"{file.path}:{directory}: the manifest lists no {name}")
         self._file = file
-        self.reader = file.table(directory, name, manifest.tables[name])
+        self.reader = open_table(file, directory, name, manifest.tables[name])
         self.storage = storage
         self._ahead = Ahead(self._checked, file.pool)
         self._cluster = -1
@@ -146,13 +147,16 @@ class ValueReader:
     def read(
         self, start: int, stop: int, per_cluster: int, *, to_the_end: bool = False
     ) -> npt.NDArray[Any]:
-        """Return values `start` to `stop` of the storage; a view where one cluster has them all.
+        """Return values `start` to `stop` of the storage.
 
         Args:
             start: The first.
             stop: The end.
             per_cluster: How many values a cluster has.
             to_the_end: All that follow will be read too.
+
+        Returns:
+            A new array; or one that can't be written to, where one cluster has them all.
 
         Raises:
             FormatError: They can't be read.
@@ -161,28 +165,75 @@ class ValueReader:
         self._file.check_open()
         if start == stop:
             return np.empty(0, self.storage.dtype)
-        parts = []
-        last = -(-stop // per_cluster)
+        first, last = start // per_cluster, -(-stop // per_cluster)
         if last > self.reader.n_clusters:
             raise FormatError(f"{self.reader.where}: ends before value {stop}")
-        for cluster in range(start // per_cluster, last):
-            if cluster in self._bad:
-                raise self._bad[cluster]
-            if cluster != self._cluster:
-                end = self.reader.n_clusters if to_the_end else last
-                self._prefetch(cluster, min(cluster + _AT_ONCE, end))
-                try:
-                    self._values = self._ahead.get(cluster, end)
-                except (FormatError, IntegrityError) as error:
-                    self._bad[cluster] = error  # others ask for it, too
-                    raise
-                self._cluster = cluster
-            base = cluster * per_cluster
-            parts.append(self._values[max(start - base, 0) : stop - base])
-        out = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        if len(out) != stop - start:
-            raise FormatError(f"{self.reader.where}: ends before value {stop}")
+        if last - first == 1:
+            return self._part(first, start, stop, per_cluster, last)
+        out = np.empty(stop - start, self.storage.dtype)
+        if not to_the_end:
+            self._read_at_once(range(first, last), start, out, per_cluster)
+            return out
+        for cluster in range(first, last):
+            a, b = max(start, cluster * per_cluster), min(stop, (cluster + 1) * per_cluster)
+            out[a - start : b - start] = self._part(
+                cluster, a, b, per_cluster, self.reader.n_clusters
+            )
         return out
+
+    def _read_at_once(
+        self, clusters: range, start: int, out: npt.NDArray[Any], per_cluster: int
+    ) -> None:
+        """Read clusters in several threads, whole ones to where their values belong.
+
+        Args:
+            clusters: Those that have the values.
+            start: The first value.
+            out: The values; written to.
+            per_cluster: How many values a cluster has.
+        """
+
+        def read(cluster: int) -> npt.NDArray[Any] | None:
+            """Return the cluster, if only a part of it is wanted."""
+            first = cluster * per_cluster - start
+            here = out[max(first, 0) : first + per_cluster]
+            if len(here) == per_cluster:
+                self._checked(cluster, here)
+                return None
+            values = self._values if cluster == self._cluster else self._checked(cluster)
+            skipped = max(-first, 0)
+            if len(values) < skipped + len(here):
+                raise FormatError(f"{self.reader.where}: ends before value {start + len(out)}")
+            here[:] = values[skipped : skipped + len(here)]
+            return values
+
+        last = None
+        for begin in range(0, len(clusters), _AT_ONCE):
+            some = clusters[begin : begin + _AT_ONCE]
+            self.reader.prefetch(some)
+            *_, last = self._file.pool().map(read, some)
+        if last is not None:  # what comes next begins there
+            self._cluster, self._values = clusters[-1], last
+
+    def _part(
+        self, cluster: int, start: int, stop: int, per_cluster: int, end: int
+    ) -> npt.NDArray[Any]:
+        """Return values `start` to `stop`, which one cluster has; those up to `end` come next."""
+        if cluster in self._bad:
+            raise self._bad[cluster]
+        if cluster != self._cluster:
+            self._prefetch(cluster, min(cluster + _AT_ONCE, end))
+            try:
+                self._values = self._ahead.get(cluster, end)
+            except (FormatError, IntegrityError) as error:
+                self._bad[cluster] = error  # others ask for it, too
+                raise
+            self._cluster = cluster
+        base = cluster * per_cluster
+        part = self._values[start - base : stop - base]
+        if len(part) != stop - start:
+            raise FormatError(f"{self.reader.where}: ends before value {stop}")
+        return part
 
     def _prefetch(self, start: int, stop: int) -> None:
         """Fetch clusters, but none twice: those behind the last one are under way, or read."""
@@ -191,10 +242,12 @@ class ValueReader:
         self._fetched = max(start, stop)
         self.reader.prefetch(range(start, stop))
 
-    def _checked(self, cluster: int) -> npt.NDArray[Any]:
-        values = self.reader.values(cluster)
+    def _checked(self, cluster: int, out: npt.NDArray[Any] | None = None) -> npt.NDArray[Any]:
+        values = self.reader.values(cluster, out)
         if values.dtype != self.storage.dtype:
             raise FormatError(f"{self.reader.where}: holds {values.dtype}")
+        if out is None:
+            values.flags.writeable = False  # it is kept
         return values
 
 

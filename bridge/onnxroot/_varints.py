@@ -5,7 +5,8 @@ Source: https://protobuf.dev/programming-guides/encoding/#varints
 
 from __future__ import annotations
 
-from typing import NoReturn
+from collections.abc import Sequence
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -17,15 +18,21 @@ __all__ = [
     "decode_varints",
     "encode_varints",
     "fail_truncated",
+    "join_groups",
     "read_varint_stream",
+    "split_groups",
+    "values_at",
+    "varint_width",
     "varint_widths",
     "varint_windows",
+    "varints_nbytes",
     "write_varints",
 ]
 
 U8 = npt.NDArray[np.uint8]
 I64 = npt.NDArray[np.int64]
 U64 = npt.NDArray[np.uint64]
+Unsigned = npt.NDArray[np.unsignedinteger[Any]]
 
 
 def decode_varints(data: U8, start: I64, stop: I64) -> tuple[U64, I64, bool]:
@@ -72,15 +79,29 @@ def decode_varints(data: U8, start: I64, stop: I64) -> tuple[U64, I64, bool]:
     )
 
 
+def varint_width(value: int) -> int:
+    """Return the bytes that a value takes as a minimal varint."""
+    return max(-(-value.bit_length() // 7), 1)
+
+
 def varint_widths(values: U64) -> I64:
     """Return the bytes each value takes as a minimal varint: int64, shape of `values`."""
-    widths = np.ones(values.shape, np.int64)
-    largest = int(values.max()) if values.size else 0
-    for k in range(1, 10):
-        if largest < 1 << (7 * k):
-            break
-        widths += values >= np.uint64(1 << (7 * k))
-    return widths
+    widths = np.ones(values.shape, np.uint8)
+    for limit in _limits_passed(values):
+        widths += values >= limit
+    return widths.astype(np.int64)
+
+
+def varints_nbytes(values: U64) -> int:
+    """Return the bytes that all values take as minimal varints."""
+    limits = _limits_passed(values)
+    return values.size + sum(int(np.count_nonzero(values >= limit)) for limit in limits)
+
+
+def _limits_passed(values: U64) -> list[np.uint64]:
+    """Return from where on varints take one byte more, up to the largest of the values."""
+    widest = varint_width(int(values.max())) if values.size else 1
+    return [np.uint64(1 << 7 * k) for k in range(1, widest)]
 
 
 def write_varints(out: U8, start: I64, values: U64, widths: I64) -> None:
@@ -88,14 +109,12 @@ def write_varints(out: U8, start: I64, values: U64, widths: I64) -> None:
     if not len(values):
         return
     widest = int(widths.max())
-    if widest == 1:
-        out[start] = values.astype(np.uint8)
-        return
     for k in range(widest):
-        here = widths > k
-        byte = ((values[here] >> np.uint64(7 * k)) & np.uint64(0x7F)).astype(np.uint8)
-        byte |= (widths[here] > k + 1).astype(np.uint8) << np.uint8(7)
-        out[start[here] + k] = byte
+        byte = ((values >> np.uint64(7 * k)) & np.uint64(0x7F)).astype(np.uint8)
+        goes_on = np.flatnonzero(widths > k + 1)
+        byte[goes_on] |= np.uint8(0x80)
+        out[start + k] = byte
+        start, values, widths = start.take(goes_on), values.take(goes_on), widths.take(goes_on)
 
 
 def encode_varints(values: U64) -> tuple[U8, I64]:
@@ -127,15 +146,66 @@ def read_varint_stream(stream: U8) -> tuple[U64, I64]:
         raise FormatError(
             "a packed varint passes ten bytes", offset=int(starts[np.argmax(widths > 10)])
         )
-    values = (stream[starts] & np.uint8(0x7F)).astype(np.uint64)
+    return values_at(stream, starts, widths).astype(np.uint64, copy=False), widths
+
+
+def values_at(stream: U8, starts: I64, widths: I64) -> Unsigned:
+    """Return the values of varints.
+
+    Args:
+        stream: uint8, shape (n_bytes,).
+        starts: int64, shape (n,); where each begins.
+        widths: int64, shape (n,); how many bytes each has, at most 10.
+
+    Returns:
+        Of the narrowest of uint8, uint16 and uint64 that holds so many bytes, shape (n,); higher
+        bits than 64 dropped.
+    """
+    widest = int(widths.max()) if len(widths) else 1
+    if widest == 1:
+        return stream.take(starts) & np.uint8(0x7F)
+    if widest == 2:  # of many numbers that is the most: cheaper for all than for some
+        first, last = stream.take(starts), stream.take(starts + (widths - 1))
+        both = (first & np.uint8(0x7F)) | last.astype(np.uint16) << np.uint16(7)
+        return np.where(widths == 1, first, both)
+    values = (stream.take(starts) & np.uint8(0x7F)).astype(np.uint64)
     more = np.flatnonzero(widths > 1)
-    k = 1
-    while more.size:
-        byte = (stream[starts[more] + k] & np.uint8(0x7F)).astype(np.uint64)
+    for k in range(1, widest):
+        byte = (stream.take(starts.take(more) + k) & np.uint8(0x7F)).astype(np.uint64)
         values[more] |= byte << np.uint64(7 * k)
-        k += 1
-        more = more[widths[more] > k]
-    return values, widths
+        more = more[widths.take(more) > k + 1]
+    return values
+
+
+def join_groups(groups: Sequence[U8] | U8) -> Unsigned:
+    """Return the values of varints that are equally long.
+
+    Args:
+        groups: Their first bytes, second bytes, and so on: uint8, shape (n,) each.
+
+    Returns:
+        As of `values_at`.
+    """
+    dtype = np.dtype({1: np.uint8, 2: np.uint16}.get(len(groups), np.uint64))
+    values: Unsigned = (groups[0] & np.uint8(0x7F)).astype(dtype)
+    for k, group in enumerate(groups[1:], 1):
+        values |= (group & np.uint8(0x7F)).astype(dtype) << dtype.type(7 * k)
+    return values
+
+
+def split_groups(values: U64, out: U8) -> None:
+    """Write values as varints that are equally long: the inverse of `join_groups`.
+
+    Args:
+        values: uint64, shape (n,).
+        out: uint8, shape (n_groups, n); written to.
+    """
+    last = len(out) - 1
+    for k, group in enumerate(out):
+        if k < last:
+            np.bitwise_or(values >> np.uint64(7 * k), np.uint64(0x80), out=group, casting="unsafe")
+        else:
+            group[:] = values >> np.uint64(7 * k)
 
 
 def varint_windows(data: U8, start: int, stop: int, nbytes: int) -> list[tuple[int, int]]:

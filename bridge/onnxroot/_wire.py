@@ -8,14 +8,16 @@ Source: https://protobuf.dev/programming-guides/encoding/
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
+from onnxroot._overlap import in_order
 from onnxroot._ragged import exclusive_sum
+from onnxroot._runs import FIXED32, FIXED64, LEN, VARINT, Run, read_run
 from onnxroot._varints import decode_varints, fail_truncated
 from onnxroot.errors import FormatError
 
@@ -28,7 +30,6 @@ __all__ = [
     "FieldRules",
     "Tokens",
     "scan",
-    "untagged",
 ]
 
 U8 = npt.NDArray[np.uint8]
@@ -36,15 +37,15 @@ I64 = npt.NDArray[np.int64]
 U64 = npt.NDArray[np.uint64]
 Bool = npt.NDArray[np.bool_]
 
-VARINT, FIXED64, LEN, START_GROUP, END_GROUP, FIXED32 = range(6)
+START_GROUP, END_GROUP = 3, 4
 
 MAX_DEPTH = 100
 """Messages and groups nested deeper than this are refused, as protobuf itself does."""
 
 _MAX_TAG = 2**32 - 1
 _LOCK_STEP_MIN = 48  # below this many messages one loop over tags beats NumPy's overhead
-_RUN_MIN = 16  # elements of one unpacked field in a row before a run is looked for
-_RUN_WINDOW = 1 << 16
+_LARGE = 1 << 20  # bytes of messages that are worth several threads
+_RUN_MIN = 16  # records of one field in a row before a run is looked for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,11 +57,13 @@ class FieldRules:
             0 for unknown numbers. The last entry stands for all higher numbers, and is 0.
         canonical: uint8, shape (n_numbers,); the wire type the canonical form uses.
         recurs: bool, shape (n_numbers,); whether the canonical form may repeat the record.
+        holds_messages: bool, shape (n_numbers,); whether the field's values are messages.
     """
 
     allowed: U8
     canonical: U8
     recurs: Bool
+    holds_messages: Bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +83,7 @@ class Tokens:
         value: uint64; the varint, or the length for LEN, or 0.
         n_records: int32; 1, or how many records of one field stand here end to end: those of the
             first are the other attributes, but for the end.
+        runs: What the entries of several records hold, part by part, by `tag_start`.
     """
 
     message: I64
@@ -90,10 +94,15 @@ class Tokens:
     value_end: I64
     value: U64
     n_records: npt.NDArray[np.int32]
+    runs: dict[int, list[Run]]
 
     def select(self, index: npt.NDArray[np.intp]) -> Tokens:
         """Return the records at `index`, in its order, as copies."""
-        return Tokens(**{name: getattr(self, name)[index] for name in self.__slots__})
+        arrays = {name: getattr(self, name)[index] for name in _ARRAYS}
+        return Tokens(**arrays, runs=self.runs)
+
+
+_ARRAYS = tuple(name for name in Tokens.__slots__ if name != "runs")
 
 
 def scan(
@@ -109,8 +118,8 @@ def scan(
         start: int64, shape (n,); where each message begins.
         stop: int64, shape (n,); where it ends.
         rules: The fields of the message type.
-        joined: Return long runs of numbers that one repeated field holds as one entry each;
-            `untagged` gives their values.
+        joined: Return long runs of numbers or texts that one repeated field holds as one entry
+            each, with their values.
 
     Returns:
         The records of all messages, and whether all of them are in canonical order and form (as
@@ -132,12 +141,21 @@ def scan(
         on = tokens.value_end < stop[live]
         live, position, previous = live[on], tokens.value_end[on], tokens.number[on]
     if len(live) or not parts:
-        walk = _Walk(data, rules if joined else None)
-        counts = walk.messages(position.tolist(), stop[live].tolist())
+        messages = list(zip(position.tolist(), stop[live].tolist(), strict=True))
+        n_bytes = sum(end - begin for begin, end in messages)
+        apply = in_order if n_bytes > _LARGE else map
+        walks = list(apply(partial(_Walk, data, rules, joined), messages))
+        counts = np.array([walk.n_found for walk in walks], np.int64)
         message = np.repeat(live, counts)
-        tokens, minimal = _decode_records(data, walk.tags(), stop[message], message)
-        for index, end, n_records in walk.joined:
-            tokens.value_end[index], tokens.n_records[index] = end, n_records
+        tags = np.concatenate([part for walk in walks for part in walk.parts] or [live])
+        tokens, minimal = _decode_records(data, tags, stop[message], message)
+        for first, walk in zip(exclusive_sum(counts).tolist(), walks, strict=True):
+            for number, run in walk.runs:
+                index = first + number
+                tokens.value_end[index] = run[-1].stop
+                tokens.n_records[index] = sum(len(part.values) for part in run)
+                tokens.runs[int(tokens.tag_start[index])] = run
+                canonical = canonical and all(part.minimal for part in run)
         before = np.empty_like(tokens.number)
         before[1:] = tokens.number[:-1]
         before[exclusive_sum(counts)] = previous
@@ -145,8 +163,8 @@ def scan(
         parts.append(tokens)
     if len(parts) == 1:
         return parts[0], canonical
-    arrays = {name: np.concatenate([getattr(p, name) for p in parts]) for name in Tokens.__slots__}
-    return Tokens(**arrays), canonical
+    arrays = {name: np.concatenate([getattr(p, name) for p in parts]) for name in _ARRAYS}
+    return Tokens(**arrays, runs=parts[-1].runs), canonical
 
 
 def _decode_records(data: U8, tag_start: I64, stop: I64, message: I64) -> tuple[Tokens, bool]:
@@ -188,6 +206,7 @@ def _decode_records(data: U8, tag_start: I64, stop: I64, message: I64) -> tuple[
         value_end=value_end,
         value=value,
         n_records=np.ones(len(tag), np.int32),
+        runs={},
     )
     return tokens, minimal and short
 
@@ -220,38 +239,33 @@ def _is_canonical(tokens: Tokens, previous: I64, rules: FieldRules) -> bool:
 
 
 class _Walk:
-    """Finds the records of messages, tag by tag."""
+    """The records of one message, found tag by tag.
 
-    def __init__(self, data: U8, rules: FieldRules | None) -> None:
-        """Begin with no records.
+    Attributes:
+        parts: int64; where each record begins.
+        n_found: How many there are.
+        runs: Each run that is joined, and which record it is.
+    """
+
+    def __init__(self, data: U8, rules: FieldRules, joined: bool, message: tuple[int, int]) -> None:
+        """Find them.
 
         Args:
             data: The bytes.
-            rules: The fields, if runs of them are to be joined.
+            rules: The fields.
+            joined: Whether long runs are to be one record each.
+            message: Where it begins and ends.
         """
-        self.joined: list[tuple[int, int, int]] = []
-        """Of each run: which record it is, where it ends, and how many records it has."""
+        self.parts: list[I64] = []
+        self.n_found = 0
+        self.runs: list[tuple[int, list[Run]]] = []
         self._data, self._buffer = data, memoryview(data)
-        self._rules = rules
-        self._parts: list[I64] = []
-        self._n_found = 0
-
-    def tags(self) -> I64:
-        """Return where each record begins."""
-        return np.concatenate(self._parts) if self._parts else np.empty(0, np.int64)
-
-    def messages(self, start: list[int], stop: list[int]) -> I64:
-        """Find the records of each message; return how many each has."""
-        counts = []
-        for first, end in zip(start, stop, strict=True):
-            before = self._n_found
-            self._message(first, end)
-            counts.append(self._n_found - before)
-        return np.array(counts, np.int64)
+        self._rules, self._joined = rules, joined
+        self._message(*message)
 
     def _add(self, tags: list[int] | I64) -> None:
-        self._parts.append(np.array(tags, np.int64))
-        self._n_found += len(tags)
+        self.parts.append(np.array(tags, np.int64))
+        self.n_found += len(tags)
 
     def _message(self, position: int, stop: int) -> None:
         """Find the records of one message.
@@ -271,8 +285,8 @@ class _Walk:
             if wire_type == LEN:
                 n, position = _varint(buffer, position, end)
                 position += n
-                if tag == previous and n < 0x80 and tag < 0x80:
-                    position = _short_texts(buffer, position, min(stop, end), tag, tags)
+                if tag == previous and n < 0x80 and tag < 0x80 and not self._may_run(tag):
+                    position = _short_records(buffer, position, min(stop, end), tag, tags)
             elif wire_type == VARINT:
                 _, position = _varint(buffer, position, end)
             elif wire_type == FIXED32:
@@ -283,37 +297,39 @@ class _Walk:
                 position = _skip_group(buffer, position, stop, [tag >> 3])
             else:
                 break
-            repeats = repeats + 1 if tag == previous and wire_type != LEN else 0
+            repeats = repeats + 1 if tag == previous else 0
             previous = tag
-            if repeats == _RUN_MIN and wire_type != START_GROUP and tag < 0x80:
+            if repeats == _RUN_MIN and self._may_run(tag):
                 self._add(tags[:-1])
                 end_of_run = self._run(first, stop, tag)
                 tags, position = ([], end_of_run) if end_of_run > first else ([first], position)
                 repeats = 0
         self._add(tags)
 
+    def _may_run(self, tag: int) -> bool:
+        """Return whether `read_run` reads records with a tag: numbers, or texts that we know."""
+        if tag >= 0x80 or tag & 7 == START_GROUP:
+            return False
+        number, known = tag >> 3, len(self._rules.allowed)
+        return tag & 7 != LEN or (number < known and not self._rules.holds_messages[number])
+
     def _run(self, start: int, stop: int, tag: int) -> int:
-        """Find the records of a run of one unpacked field; return where it ends."""
-        number, wire_type, rules = tag >> 3, tag & 7, self._rules
-        known = rules is not None and number < len(rules.recurs)
-        join = (
-            rules is not None
-            and known
-            and bool(rules.recurs[number])
-            and int(rules.canonical[number]) == wire_type
-        )
-        end, n_records = start, 0
-        for edges in _run_windows(self._data, start, stop, tag):
-            end, n_records = int(edges[-1]), n_records + len(edges) - 1
-            if not join:
-                self._add(edges[:-1])
-        if join and n_records:
-            self.joined.append((self._n_found, end, n_records))
+        """Find the records of a run; return where it ends."""
+        run = list(read_run(self._data, start, stop, tag))
+        if not run:
+            return start
+        rules, number = self._rules, tag >> 3
+        is_canonical = number < len(rules.recurs) and bool(rules.recurs[number])
+        if self._joined and is_canonical and int(rules.canonical[number]) == tag & 7:
+            self.runs.append((self.n_found, run))
             self._add([start])
-        return end
+        else:
+            for part in run:
+                self._add(part.starts)
+        return run[-1].stop
 
 
-def _short_texts(buffer: memoryview, position: int, stop: int, tag: int, tags: list[int]) -> int:
+def _short_records(buffer: memoryview, position: int, stop: int, tag: int, tags: list[int]) -> int:
     """Find the records of a field with a short tag and short values, and add them to `tags`.
 
     Returns:
@@ -336,73 +352,6 @@ def _varint(buffer: memoryview, position: int, end: int) -> tuple[int, int]:
         value |= (byte & 0x7F) << shift
         shift += 7
     return 7, end  # wire type 7: no such thing
-
-
-def _run_windows(data: U8, start: int, stop: int, tag: int) -> Iterator[I64]:
-    """Find the records of a run of one unpacked scalar field.
-
-    Args:
-        data: The bytes.
-        start: Where a record of that field begins.
-        stop: The end of the message.
-        tag: The record's tag, of one byte.
-
-    Yields:
-        For some of the records where each begins, and where the last one ends.
-    """
-    while start < stop:
-        window = data[start : min(start + _RUN_WINDOW, stop)]
-        if tag & 7 == VARINT:
-            edges = _pairs_of_varints(window)
-            heads, lengths = edges[:-1:2], np.diff(edges)[1::2]
-            fits = (window[heads] == tag) & (lengths <= 10)
-            edges = edges[::2]
-        else:
-            stride = _STRIDES[tag & 7]
-            edges = np.arange(len(window) // stride + 1) * stride
-            fits = window[edges[:-1]] == tag
-        n = len(fits) if fits.all() else int(np.argmin(fits))
-        if n:
-            yield edges[: n + 1].astype(np.int64) + start
-        start += int(edges[n])
-        if n < len(fits) or n == 0:
-            return
-
-
-_STRIDES = {FIXED64: 9, FIXED32: 5}  # lengths of records with a tag of one byte
-
-
-def _pairs_of_varints(window: U8) -> npt.NDArray[np.intp]:
-    """Return the edges of the varints in some bytes, an even number of them."""
-    ends = np.flatnonzero(window < 0x80) + 1
-    return np.concatenate([[0], ends])[: len(ends) // 2 * 2 + 1]
-
-
-def untagged(data: U8, start: int, stop: int, wire_type: int) -> Iterator[U8]:
-    """Give the values of a run of records that `scan` has joined, without their tags.
-
-    Args:
-        data: The bytes.
-        start: Where the first record begins.
-        stop: Where the last one ends.
-        wire_type: Of all.
-
-    Yields:
-        Values end to end, as they stand on the wire: all of them, some at a time.
-    """
-    stride = _STRIDES.get(wire_type, 1)
-    step = _RUN_WINDOW // stride * stride
-    while start < stop:
-        window = data[start : min(start + step, stop)]
-        if wire_type == VARINT:
-            edges = _pairs_of_varints(window)
-            window = window[: edges[-1]]
-            is_value = np.ones(len(window), np.bool_)
-            is_value[edges[:-1:2]] = False
-            yield window[is_value]
-        else:
-            yield np.ascontiguousarray(window.reshape(-1, stride)[:, 1:]).reshape(-1)
-        start += len(window)
 
 
 def _skip_group(buffer: memoryview, position: int, stop: int, open_groups: list[int]) -> int:

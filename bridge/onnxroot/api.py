@@ -38,8 +38,8 @@ from onnxroot.errors import (
 )
 
 if TYPE_CHECKING:
-    from onnxroot._rntuple_read import RootFile
     from onnxroot._rntuple_write import ModelWriter
+    from onnxroot._root_file import RootFile
     from onnxroot._stored import StoredModel
     from onnxroot._verify import Report
     from onnxroot.model import Model
@@ -180,7 +180,7 @@ def open(  # noqa: A001  (the name users expect)
 
 
 def _open_stored(address: str | os.PathLike[str], timeout: float, limits: Limits) -> StoredModel:
-    from onnxroot._rntuple_read import RootFile  # noqa: PLC0415
+    from onnxroot._root_file import RootFile  # noqa: PLC0415
     from onnxroot._store import directory_in  # noqa: PLC0415
     from onnxroot._stored import StoredModel  # noqa: PLC0415
 
@@ -211,7 +211,7 @@ def list_models(
         RemoteError: The other machine refuses, or does not answer.
         OSError: It can't be opened.
     """
-    from onnxroot._rntuple_read import RootFile  # noqa: PLC0415  (uproot takes 0.3 s)
+    from onnxroot._root_file import RootFile  # noqa: PLC0415  (uproot takes 0.3 s)
 
     with RootFile(os.fspath(path), timeout=timeout, limits=limits) as file:
         return file.directories()
