@@ -4,7 +4,7 @@ Usage: driver.py CRASH.so FILE.root MODEL.onnx OTHER.onnx FOLDER WAY...
 
 CRASH.so is crash.c, preloaded. FILE.root holds the models ``models/a`` and ``models/b``, both
 MODEL.onnx, and other objects. For each operation, each way to fail and each write, a copy of it
-suffers. WAYs are kill, part and full, as in crash.c, and leave. FOLDER gets the files that are left, each
+suffers. WAYs are kill, part and full, as in crash.c, and leave. FOLDER gets what is left, each
 content once. Prints JSON: by operation and way how many writes there were, and what was left. The
 way leave kills too, but does not change the file again: somebody else does.
 """
