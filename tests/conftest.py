@@ -7,8 +7,12 @@ import portalocker
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.cxx import Probe, compile_program
-from tests.samples import COUNTED, OUTCOMES, SAID
+# What tests share asserts under `python -O`, too.
+SHARED = ("adapters.conformance", "chromium", "cxx", "golden", "layout")
+pytest.register_assert_rewrite(*(f"tests.{name}" for name in SHARED))
+
+from tests.cxx import Probe, compile_program  # noqa: E402
+from tests.samples import COUNTED, OUTCOMES, SAID  # noqa: E402
 
 settings.register_profile(
     "default",

@@ -5,6 +5,7 @@ import pty
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -77,9 +78,25 @@ def test_short_ones_show_nothing() -> None:
     assert seen(code) == (0, "")
 
 
+COST = r"onnxroot: \d+\.\d\d s, \d+\.\d\d s of processors with the start(, .* of memory at most)?\n"
+
+
+def test_verbose(tmp_path: Path) -> None:
+    """What was written is told, wherever it went."""
+    root, onnx = tmp_path / "m.root", tmp_path / "again.onnx"
+    result = run("-v", "convert", golden("functions"), root)
+    told = r"onnxroot: .*m\.root:functions: 1\.8 kB of ONNX in 15\.\d kB; read again .*\n"
+    assert re.fullmatch(told + COST, result.stderr)
+    result = run("-v", "cp", root, f"{root}:copy")
+    assert re.fullmatch(told.replace(":functions", ":copy") + COST, result.stderr)
+    result = run("-v", "convert", f"{root}:copy", onnx)
+    told = r"onnxroot: .*again\.onnx: 1\.8 kB, whose SHA-256 is that of the model\n"
+    assert re.fullmatch(told + COST, result.stderr)
+
+
 def test_nothing_in_a_pipe() -> None:
     result = run("--verbose", "show", golden("functions"), "--stats")
-    assert re.fullmatch(r"onnxroot: \d+\.\d\d s\n", result.stderr)
+    assert re.fullmatch(COST, result.stderr)
     assert run("--quiet", "show", golden("functions"), "--stats").stderr == ""
 
 

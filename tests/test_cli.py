@@ -156,11 +156,14 @@ def test_ls(folder: Path) -> None:
         "parameters": 15,
         "onnx_nbytes": len(MODEL),
         "opset": 17,
+        "opset_imports": {"": 17},
         "ir_version": 8,
         "producer": "tests",
         "sha256": sha256(MODEL).hexdigest(),
     }
     assert sha256(MODEL).hexdigest() in done("ls", "-l", folder / "two.root")
+    (row,) = json.loads(done("ls", f"{folder}/two.root:dir", "--json"))
+    assert row["name"] == "dir/b"
 
 
 def test_ls_of_a_file_without_models(folder: Path) -> None:
@@ -272,7 +275,7 @@ WRONG = {  # arguments, in the folder of the fixture, and what the line must say
     "convert histograms.root x.onnx": "histograms.root: holds no models",
     "show histograms.root:h": "histograms.root: holds no models",
     "show two.root:c": "two.root:c: no such model; two.root holds a, dir/b",
-    "verify two.root:dir": "no such model; two.root holds a, dir/b",
+    "verify two.root:dir": "no such model; did you mean 'dir/b'? onnxroot ls two.root lists all",
     "show two.root": "two.root: holds 2 models; say which, as two.root:a (a, dir/b)",
     "convert two.root x.onnx": "holds 2 models",
     "convert page.onnx x.root": "page.onnx: not an ONNX file: it looks like an HTML or XML page",
@@ -295,7 +298,11 @@ WRONG = {  # arguments, in the folder of the fixture, and what the line must say
     "convert tagger.onnx x.txt": "ends in .root or .onnx",
     "convert tagger.onnx subfolder:x": "subfolder is a folder; expected a ROOT file",
     "convert subfolder x.root": "subfolder: holds no files with models",
-    "ls subfolder": "subfolder: Is a directory",
+    "ls subfolder": "subfolder: Is a directory; expected a file in it",
+    "ls two.roo": "two.roo: No such file or directory; did you mean 'two.root'?",
+    "ls two.root:x": "two.root:x: no such model; two.root holds a, dir/b",
+    "ls two.root:b": "two.root:b: no such model; did you mean 'dir/b'?",
+    "cp one.root x.onnx": "x.onnx: a ROOT file would be written",
     "convert tagger.onnx x.root:a//b": "can't be a directory in a ROOT file",
     "convert tagger.onnx one.root:tagger/GraphProto/x": "GraphProto",
     "convert tagger.onnx x.onnx": "both ONNX files",
@@ -453,6 +460,28 @@ def test_names_do_not_steer_the_terminal(tmp_path):
     done = run("ls", tmp_path / "m.root", color=True)
     assert done.exit_code == 2
     assert "\x1b" not in done.output
+
+
+def test_names_do_not_end_lines(tmp_path):
+    """What stands behind the end of a line would look as if we had said it."""
+    name = "w\ngood    x FLOAT [1]"
+    model = linear_model()
+    model.producer_name = model.doc_string = name
+    model.graph.initializer[0].name = model.graph.node[0].name = model.graph.node[0].domain = name
+    model.graph.input[0].name = model.graph.node[0].attribute.add(name=name, s=name.encode()).name
+    model.metadata_props.add(key=name, value=name)
+    path = tmp_path / "m.root"
+    onnxroot.write(model, path, metadata={name: name})
+    plain = tmp_path / "plain.onnx"
+    plain.write_bytes(MODEL)
+    for words in (
+        *(["show"], ["show", "--nodes"], ["show", "--node", name], ["show", "--tensor", name]),
+        *(["show", "--json"], ["ls", "-l"], ["verify", "--tensors"], ["diff", "--all", plain]),
+        ["git-diff", "m.root", plain, "x", "x", path, "x", "x"],
+    ):
+        done = run(*words, *([path] if words[0] != "git-diff" else []))
+        assert done.exit_code == (words[0] == "diff"), done.output
+        assert not [line for line in done.output.splitlines() if line.startswith("good    x")]
 
 
 def test_limits_are_raised_by_an_option(tmp_path):

@@ -4,18 +4,23 @@ import json
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import uproot
 import xxhash
+from onnx import TensorProto, helper
 
 import onnxroot
+from onnxroot._describe import describe
 from onnxroot._varints import encode_varints
+from tests.golden import golden
 from tests.hostile import (
     append,
     block_header,
@@ -27,7 +32,7 @@ from tests.hostile import (
     zipped_blocks,
 )
 from tests.model_encodings import LEN, record
-from tests.samples import graph_model, linear_model, raw_tensor
+from tests.samples import external_tensor, graph_model, linear_model, raw_tensor
 from tests.test_verify import assert_refused, forging, set_column, with_digest
 
 HUGE = (1 << 31) - 1
@@ -186,6 +191,16 @@ MANIFESTS: dict[str, tuple[Callable[[str], str], str]] = {
         lambda t: t.replace('"nbytes":', '"nbytes":1' + "0" * 18 + ',"n":', 1),
         "raise the limit payload_ratio",
     ),
+    "a file without a name": (
+        lambda t: t.replace('"external_files":[', f'"external_files":[{file_named("")}', 1),
+        "can't be the name of a file",
+    ),
+    "a file twice": (
+        lambda t: t.replace(
+            '"external_files":[', f'"external_files":[{file_named("w")},{file_named("w")}', 1
+        ),
+        "an external file is there twice",
+    ),
     "a fraction of a byte": (
         lambda t: t.replace('"nbytes":', '"nbytes":1e400,"n":', 1),
         "inf is not a count",
@@ -195,6 +210,10 @@ MANIFESTS: dict[str, tuple[Callable[[str], str], str]] = {
         "the manifest says 1000",
     ),
 }
+
+
+def file_named(location: str) -> str:
+    return json.dumps({"location": location, "nbytes": 0, "sha256": ""})
 
 
 def nested(text: str, value: str) -> str:
@@ -264,8 +283,6 @@ def test_a_schema_without_what_readers_look_up(stored: bytes, tmp_path: Path) ->
 
 def look_at_all(path: Path) -> None:
     """Ask for all that a model can tell."""
-    from onnxroot._describe import describe  # noqa: PLC0415
-
     with onnxroot.open(path) as model:
         describe(model)
         assert model.to_bytes() == linear_model().SerializeToString()
@@ -398,3 +415,72 @@ def test_a_broken_object_is_not_read_by_the_file_s_own_rules(stored: bytes, tmp_
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(uproot.deserialization, "_actually_compile", pytest.fail)
         assert_refused(path, "NodeProto")
+
+
+# --- Time ---------------------------------------------------------------------------------------
+
+
+def typed(number: int) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(f"v{number}", TensorProto.FLOAT, ["n"])
+
+
+def sparse(number: int) -> onnx.SparseTensorProto:
+    parts = (np.ones(1, np.float32), np.zeros(1, np.int64))
+    values, indices = (raw_tensor(f"s{number}", part) for part in parts)
+    return helper.make_sparse_tensor(values, indices, [9])
+
+
+MANY: dict[str, Callable[[int], onnx.ModelProto]] = {
+    "inputs": lambda n: graph_model(inputs=map(typed, range(n))),
+    "outputs": lambda n: graph_model(outputs=map(typed, range(n))),
+    "initializers": lambda n: graph_model(raw_tensor(f"w{i}", np.zeros(1)) for i in range(n)),
+    "integers": lambda n: graph_model(
+        helper.make_tensor(f"w{i}", TensorProto.INT64, [1], [i]) for i in range(n)
+    ),
+    "attributes": lambda n: graph_model(
+        nodes=[
+            helper.make_node("X", [], [], **{f"a{i}": raw_tensor("", np.ones(1)) for i in range(n)})
+        ]
+    ),
+    "sparse initializers": lambda n: with_sparse(graph_model(), n),
+}
+
+
+def with_sparse(model: onnx.ModelProto, n: int) -> onnx.ModelProto:
+    model.graph.sparse_initializer.extend(map(sparse, range(n)))
+    return model
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("case", MANY)
+def test_time_grows_no_faster_than_the_model(case: str, tmp_path: Path) -> None:
+    """A few kilobytes unpack to a million of something: no loop over them holds another."""
+    seconds = []
+    for n in (1000, 16_000):
+        path = tmp_path / f"{n}.root"
+        onnxroot.write(MANY[case](n), path)
+        start = time.process_time()
+        with onnxroot.open(path) as model:
+            describe(model, statistics=True)
+        onnxroot.verify(path, tensors=True)
+        onnxroot.diff(path, golden("mlp_jet_tagger"))
+        seconds.append(time.process_time() - start)
+    assert seconds[1] < 26 * seconds[0], seconds
+
+
+@pytest.mark.sweep
+def test_time_grows_no_faster_than_the_number_of_external_files(tmp_path: Path) -> None:
+    seconds = []
+    for n in (200, 3200):
+        folder = tmp_path / f"{n}"
+        folder.mkdir()
+        tensors = []
+        for i in range(n):
+            (folder / f"f{i}").write_bytes(b"x")
+            tensors.append(external_tensor(f"w{i}", TensorProto.UINT8, [1], location=f"f{i}"))
+        (folder / "m.onnx").write_bytes(graph_model(tensors).SerializeToString())
+        onnxroot.write(folder / "m.onnx", folder / "m.root")
+        start = time.process_time()
+        assert onnxroot.verify(folder / "m.root").ok
+        seconds.append(time.process_time() - start)
+    assert seconds[1] < 26 * seconds[0], seconds

@@ -12,6 +12,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import onnxroot
+from onnxroot._describe import describe
 from onnxroot._dtypes import ELEMENT_TYPES
 from onnxroot._rntuple_read import TableReader
 from onnxroot._spec import CHUNK_NBYTES
@@ -283,6 +284,30 @@ def test_malformed_tensors_are_not_interpreted(name: str, folder: Path) -> None:
         tensor = model.tensors[name]
         with pytest.raises(onnxroot.UnsupportedModelError, match=f"'{name}'.*malformed"):
             tensor.numpy()
+
+
+@pytest.mark.parametrize("dims", [[1 << 40] * 10_000, [1 << 62, 4], [3] * 200])
+def test_shapes_of_more_elements_than_any_file(dims: list[int], tmp_path: Path) -> None:
+    """Their product has thousands of digits, which Python does not even print."""
+    tensor = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=dims, raw_data=bytes(4))
+    onnxroot.write(graph_model([tensor]), tmp_path / "m.root")
+    with onnxroot.open(tmp_path / "m.root") as model:
+        assert (model.n_parameters, model.tensors["w"].size) == (0, 0)
+        assert "parameters" in model._repr_html_()
+        describe(model, statistics=True)
+        with pytest.raises(onnxroot.UnsupportedModelError, match="its shape needs more than"):
+            model.tensors["w"].numpy()
+
+
+def test_a_shape_of_thousands_of_dimensions(tmp_path: Path) -> None:
+    tensor = TensorProto(
+        name="w", data_type=TensorProto.FLOAT, dims=[1] * 10_000, raw_data=bytes(4)
+    )
+    onnxroot.write(graph_model([tensor]), tmp_path / "m.root")
+    with onnxroot.open(tmp_path / "m.root") as model:
+        describe(model, statistics=True)
+        with pytest.raises(onnxroot.UnsupportedModelError, match="malformed"):
+            model.tensors["w"].numpy()
 
 
 def test_tensor_as_a_mapping(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from hashlib import sha256
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -30,7 +31,7 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list) -> None:
         self.tags.append((tag, dict(attrs)))
-        if tag not in {"meta", "rect", "path"}:
+        if tag not in {"meta", "rect", "path", "wbr"}:
             self.open.append(tag)
 
     def handle_startendtag(self, tag: str, attrs: list) -> None:
@@ -76,6 +77,14 @@ def test_what_is_on_the_page(tmp_path: Path) -> None:
         assert model.manifest.sha256 in text
         weight = model.tensors["hidden1.weight"].numpy()
     assert f"{weight.max():.5g}</td>" in text
+
+
+def test_what_is_known_of_an_onnx_file(tmp_path: Path) -> None:
+    """Its digest, and how many nodes are not in the main graph."""
+    text = page_of(golden("functions"), tmp_path)
+    assert sha256(golden("functions").read_bytes()).hexdigest() in text
+    assert "3 nodes of 2 operators. 19 more are in subgraphs, functions or training." in text
+    assert "<h1>functions.<wbr>onnx</h1><nav" in text  # and no address that says the same
 
 
 def test_names_are_no_markup(tmp_path: Path) -> None:
@@ -129,6 +138,11 @@ def test_chromium_shows_and_prints_it(width: int, page: Path, tmp_path: Path) ->
         assert (browser.count("figure"), browser.count("svg")) == (11, 11)
         assert browser.count("tr") == page.read_text().count("<tr>")
         assert browser.value("document.documentElement.scrollWidth") <= width
+        # No word is broken in a cell; what scrolls can be reached with the keyboard.
+        cells = "[...document.querySelectorAll('#parameters td')].map(x => x.getClientRects()[0])"
+        words = f"Math.max(...{cells}.map(x => x.height))"
+        assert browser.value(words) < 2 * browser.value(words.replace("max", "min"))
+        assert browser.count(".scroll") == browser.count(".scroll[tabindex='0'][role=region]") == 3
         heights = "[...document.querySelectorAll('svg')].map(x => x.getBoundingClientRect().height)"
         assert min(browser.value(heights)) > 30
         assert browser.value("performance.getEntriesByType('resource').length") == 0

@@ -1,15 +1,19 @@
 """What ``ls`` and ``show`` say of a model, and how it fits into a terminal."""
 
 import json
+from collections import Counter
+from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 import ml_dtypes
 import numpy as np
+import numpy.typing as npt
 import pytest
 from onnx import ModelProto, TensorProto, helper
 
 import onnxroot
-from onnxroot._columns import bar, columns
+from onnxroot._columns import bar, columns, folded
 from onnxroot._describe import describe_tensor
 from onnxroot._look import open_view
 from tests.golden import golden
@@ -93,7 +97,7 @@ def test_tensor(address: str) -> None:
 
 
 def test_statistics_of_all(address: str) -> None:
-    assert words(done("show", address, "--stats"))[-1] == "w FLOAT 2 x 3 24 B 0 1.5 3 1"
+    assert words(done("show", address, "--stats"))[-1] == "w FLOAT 2 x 3 24 B 0 1.5 3 1 2"
     (row,) = json.loads(done("show", address, "--stats", "--json"))["tensors"]
     assert row["statistics"]["n_nan"] == 1
 
@@ -110,6 +114,45 @@ def test_what_is_not_there(address: str, option: str, name: str, message: str) -
     assert (result.exit_code, result.stdout) == (2, "")
     assert message in result.stderr
     assert len(result.stderr.splitlines()) == 1
+
+
+def test_nodes_of_all_graphs() -> None:
+    """With what leads to them; values come from the graphs around."""
+    path = golden("control_flow")
+    lines = words(done("show", path, "--nodes"))
+    at = lines.index("@ Loop.body/If.then_branch")
+    assert lines[at + 1] == "0 Greater - sum_so_far, limit -> is_full"
+    n_nodes = json.loads(done("show", path, "--json"))
+    assert n_nodes["nodes_inside"] == len(lines) - 1 - 5 - sum(x[0] == "@" for x in lines)
+    found = json.loads(done("show", path, "--node", "boosted_pt", "--json"))
+    assert found == {
+        "name": "",
+        "operator": "Max",
+        "graph": "Loop.body/If.then_branch/If.else_branch",
+        "position": 1,
+        "inputs": [
+            {"value": "raised_pt", "from": "Mul"},
+            {"value": "floor", "from": "initializer"},
+        ],
+        "outputs": [{"value": "boosted_pt", "to": ["output of the graph"]}],
+        "attributes": {},
+    }
+    assert "number 1 of Loop.body" in done("show", path, "--node", "boosted_pt")
+    found = json.loads(done("show", path, "--node", "this_pt", "--json"))
+    assert found["inputs"][1] == {"value": "track", "from": "input of the graph"}
+    assert found["outputs"][0]["to"] == ["Greater", "Mul", "Mul"]
+
+
+@pytest.mark.parametrize(
+    ("name", "graph"),
+    [
+        ("functions", "function golden.calibration::Clip/If.then_branch"),
+        ("sparse_training", "training 0 algorithm"),
+    ],
+)
+def test_nodes_of_functions_and_training(name: str, graph: str) -> None:
+    listed = json.loads(done("show", golden(name), "--nodes", "--json"))
+    assert graph in {node["graph"] for node in listed}
 
 
 def test_one_view_at_a_time(address: str) -> None:
@@ -161,6 +204,31 @@ def test_statistics_are_those_of_numpy(name: str, tmp_path: Path) -> None:
         assert np.abs(np.array(counts) - expected).sum() <= 2e-5 * len(values)
 
 
+EXTREMES: dict[str, npt.NDArray[np.generic]] = {
+    "one large number": np.float32([1.7e22]),
+    "the largest number": np.full(3, np.finfo(np.float64).max),
+    "both ends": np.finfo(np.float64).max * np.array([-1, 0, 1]),
+    "the smallest number": np.array([0, 5e-324]),
+    "neighbours": np.nextafter(1e22, [0, np.inf]),
+    "half precision": np.float16([65504, -65504]),
+    "the ends of int64": np.iinfo(np.int64).max * np.array([-1, 1]),
+    "uint64": np.array([0, (1 << 64) - 1], np.uint64),
+}
+
+
+@pytest.mark.parametrize("case", EXTREMES)
+def test_extreme_numbers(case: str, tmp_path: Path) -> None:
+    values = EXTREMES[case]
+    onnxroot.write(graph_model([raw_tensor("w", values)]), tmp_path / "m.root")
+    with onnxroot.open(tmp_path / "m.root") as view:
+        found = describe_tensor(view, "w")
+    assert (found["statistics"]["min"], found["statistics"]["max"]) == (min(values), max(values))
+    assert sum(found["histogram"]["counts"]) == len(values)
+    assert -np.inf < found["histogram"]["low"] < found["histogram"]["high"] < np.inf
+    assert done("show", "--tensor", "w", tmp_path / "m.root")
+    done("report", tmp_path / "m.root", "-o", tmp_path / "m.html")
+
+
 @pytest.mark.parametrize("values", [np.array(["a"], object), np.array([1j]), np.zeros((0, 3))])
 def test_tensors_without_numbers(values: np.ndarray, tmp_path: Path) -> None:
     onnxroot.write(graph_model([raw_tensor("t", values)]), tmp_path / "m.root")
@@ -172,26 +240,101 @@ def test_tensors_without_numbers(values: np.ndarray, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make it seem that a person reads, 40 characters wide."""
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Make it seem that a person reads, so many characters wide."""
     monkeypatch.setattr("onnxroot._columns.is_terminal", lambda: True)
     monkeypatch.setattr("onnxroot._show_text.is_terminal", lambda: True)
-    monkeypatch.setenv("COLUMNS", "40")
+    return lambda width: monkeypatch.setenv("COLUMNS", str(width))
 
 
-ROWS = [["a" * 50, "1,000"], ["short", "7"]]
+@pytest.fixture
+def narrow(terminal: Callable[[int], None]) -> None:
+    terminal(40)
 
 
-@pytest.mark.usefixtures("narrow")
-def test_a_narrow_terminal_folds_text_and_loses_nothing() -> None:
-    laid_out = columns(["name", "n>"], ROWS)
-    lines = [line for row in laid_out for line in row]
-    assert max(map(len, lines)) == 40
-    assert "".join("".join(lines).split()) == "namen" + "a" * 33 + "1,000" + "a" * 17 + "short7"
+HEADS = ["name", "n>", "type", "text~"]
+ROWS = [
+    ["a" * 30, "1", "FLOAT", "one two, three four, five six, seven eight nine ten"],
+    ["short", "1,000,000", "INT64", "one two"],
+]
+LAID_OUT = {
+    None: [
+        "name                                    n  type   text",
+        f"{'a' * 30}          1  FLOAT  {ROWS[0][3]}",
+        "short                           1,000,000  INT64  one two",
+    ],
+    88: [  # prose is folded
+        "name                                    n  type   text",
+        f"{'a' * 30}          1  FLOAT  one two, three four, five six, seven",
+        f"{'':50}eight nine ten",
+        "short                           1,000,000  INT64  one two",
+    ],
+    66: [  # behind a long name the row goes on below
+        "name                        n  type   text",
+        "a" * 30,
+        f"{'':28}1  FLOAT  one two, three four, five",
+        f"{'':38}six, seven eight nine ten",
+        "short               1,000,000  INT64  one two",
+    ],
+    76: [  # unless the number leaves room
+        "name                                  n  type   text",
+        f"{'a' * 30}        1  FLOAT  one two, three four, five",
+        f"{'':48}six, seven eight nine ten",
+        "short                         1,000,000  INT64  one two",
+    ],
+    40: [  # no room for columns
+        "a" * 30,
+        "    n 1  FLOAT",
+        "    one two, three four, five six, seven",
+        "    eight nine ten",
+        "short",
+        "    n 1,000,000  INT64",
+        "    one two",
+    ],
+}
+
+
+@pytest.mark.parametrize("width", LAID_OUT)
+def test_columns(width: int | None, terminal: Callable[[int], None]) -> None:
+    if width:
+        terminal(width)
+        lines = [line for row in columns(HEADS, ROWS) for line in row]
+        assert lines == LAID_OUT[width]
 
 
 def test_a_pipe_gets_whole_lines() -> None:
-    assert columns(["name", "n>"], ROWS)[1] == ["a" * 50 + "  1,000"]
+    assert [line for row in columns(HEADS, ROWS) for line in row] == LAID_OUT[None]
+
+
+@pytest.mark.parametrize("width", [20, 40, 60, 80, 120, 200])
+def test_every_width_loses_nothing(width: int, terminal: Callable[[int], None]) -> None:
+    """Nothing is wider than the terminal, and all letters are there."""
+    random = np.random.default_rng(width)
+    kinds = ["", ">", ">", "", "~"]
+    rows = [
+        ["x.y" * random.integers(1, 30), f"{random.integers(10**9):,}", "7", "TYPE", "a, b " * n]
+        for n in random.integers(0, 30, 20)
+    ]
+    terminal(width)
+    lines = [line for row in columns([f"h{kind}" for kind in kinds], rows)[1:] for line in row]
+    assert max(map(len, lines)) <= width
+    kept = Counter("".join(lines)) - Counter("h" * 100)
+    assert not Counter("".join(map("".join, rows))) - kept - Counter(" " * 10_000)
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("one two three", ["one two", "three"]),
+        ("  one two", ["  one", "two"]),
+        ("encoder.layer", ["encoder.", "layer"]),
+        ("0123456789abc", ["01234567", "89abc"]),
+        ("one 0123456789abc", ["one", "01234567", "89abc"]),
+        ("", [""]),
+    ],
+)
+def test_folding(text: str, lines: list[str]) -> None:
+    assert folded(text, 8) == lines
 
 
 @pytest.mark.usefixtures("narrow")
@@ -201,10 +344,59 @@ def test_show_in_a_narrow_terminal(address: str) -> None:
             assert len(line) <= 40
 
 
-@pytest.mark.usefixtures("narrow")
-def test_long_list_in_a_narrow_terminal(tmp_path: Path) -> None:
-    onnxroot.write(model(), tmp_path / "m.root:m")
-    assert "    IR version 8, by tests" in done("ls", "-l", tmp_path / "m.root")
+def test_a_list_on_a_terminal(terminal: Callable[[int], None], tmp_path: Path) -> None:
+    """Models of one directory stand below its name; the rest of a long list below the model."""
+    path = tmp_path / "m.root"
+    for name in ("net", "2026/a", "2026/b", "only/one"):
+        onnxroot.write(model(), f"{path}:{name}")
+    for width in (40, 80, 200):
+        terminal(width)
+        lines = done("ls", "-l", path).splitlines()
+        assert max(map(len, lines)) <= width
+        names = [line for line in lines if not line.startswith("    ")]
+        order = [line.split()[0] for line in names if line.split()[0] != "model"]
+        assert order == ["net", "2026/", "a", "b", "only/one"]
+        assert sum(sha256(model().SerializeToString()).hexdigest() in line for line in lines) == (
+            4 if width > 70 else 0
+        )
+    assert "2026/a " not in done("ls", path)
+
+
+def test_a_list_in_a_pipe_has_whole_names(tmp_path: Path) -> None:
+    for name in ("2026/a", "2026/b"):
+        onnxroot.write(model(), f"{tmp_path}/m.root:{name}")
+    lines = done("ls", tmp_path / "m.root").splitlines()
+    assert [line.split()[0] for line in lines] == ["model", "2026/a", "2026/b"]
+
+
+def test_versions_of_other_operators(tmp_path: Path) -> None:
+    onnxroot.write(golden("xgboost_classes"), tmp_path / "m.root:x")
+    assert " ml 1  " in done("ls", tmp_path / "m.root")
+
+
+@pytest.mark.parametrize(
+    ("variables", "coloured"),
+    [
+        ({}, False),
+        ({"FORCE_COLOR": "1"}, True),
+        ({"FORCE_COLOR": "0"}, False),
+        ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, False),
+    ],
+)
+def test_colours_in_a_pipe(
+    variables: dict[str, str], coloured: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("NO_COLOR", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    for name, text in variables.items():
+        monkeypatch.setenv(name, text)
+    assert ("\x1b[" in done("show", golden("functions"))) == coloured
+
+
+def test_no_colours_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    for text, coloured in (("", True), ("1", False)):
+        monkeypatch.setenv("NO_COLOR", text)
+        assert ("\x1b[" in run("show", golden("functions"), color=True).output) == coloured
 
 
 def test_bars_where_the_encoding_has_no_blocks(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,7 @@ import xxhash
 import onnxroot
 from onnxroot import api
 from onnxroot._chunks import labels
+from onnxroot._describe import describe
 from onnxroot._manifest import Manifest
 from onnxroot._rntuple_write import ModelWriter
 from onnxroot._schema import installed_schema
@@ -407,6 +408,7 @@ def assert_refused(path: Path, text: str) -> None:
         read_all(path)
     with suppress(onnxroot.OnnxRootError):
         assert onnxroot.verify(path).problems
+    look_at(path)
 
 
 def assert_no_other_error(path: Path) -> None:
@@ -415,6 +417,15 @@ def assert_no_other_error(path: Path) -> None:
         read_all(path)
     with suppress(onnxroot.OnnxRootError):
         onnxroot.verify(path)
+    look_at(path)
+
+
+def look_at(path: Path) -> None:
+    """Show a model that may be wrong, and compare it with another; with no errors but ours."""
+    with suppress(onnxroot.OnnxRootError), onnxroot.open(path) as model:
+        describe(model)
+    with suppress(onnxroot.OnnxRootError):
+        onnxroot.diff(path, golden("mlp_jet_tagger"))
 
 
 def read_all(path: Path) -> None:
@@ -710,6 +721,22 @@ def add_column(table: str, name: str, values: Any) -> Any:
 
 
 COLUMNS: dict[str, tuple[Any, str]] = {
+    "a parent far away": (
+        set_column("OperatorSetIdProto", "parent", put(0, 1 << 62)),
+        "a parent is no row of ModelProto",
+    ),
+    "a parent before the first": (
+        set_column("NodeProto", "parent", put(0, (1 << 64) - 127)),
+        "a parent is no row of GraphProto",
+    ),
+    "an unknown parent_field": (
+        set_column("NodeProto", "parent_field", put(0, 60000)),
+        "a parent_field is 60000: no such code",
+    ),
+    "a parent_field of a type without rows": (
+        set_column("NodeProto", "parent_field", put(0, code("FunctionProto", "node"))),
+        "can't hold it",
+    ),
     "no presence": (drop_column("NodeProto", "presence"), "NodeProto"),
     "no parent": (drop_column("NodeProto", "parent"), "NodeProto"),
     "no parent_field": (drop_column("NodeProto", "parent_field"), "NodeProto"),

@@ -16,14 +16,15 @@ from onnxroot import api
 from onnxroot._busy import Shown
 from onnxroot._cli_shared import (
     NAMES,
+    address,
     compression,
     limits,
     plain_errors,
-    print_json,
     shown,
+    tell_of,
     timeout,
 )
-from onnxroot._output import say
+from onnxroot._output import print_json, say
 from onnxroot._workers import workers
 from onnxroot.adapter import Options
 from onnxroot.many import Outcome, are_many, convert_many
@@ -118,8 +119,8 @@ def _parse_dynamic(texts: tuple[str, ...]) -> dict[str, tuple[int, ...]]:
 
 
 @click.command(context_settings=NAMES)
-@click.argument("sources", metavar="SRC...", nargs=-1, required=True)
-@click.argument("destination", metavar="DST")
+@address("sources", "SRC...", nargs=-1, required=True)
+@address("destination", "DST")
 @click.option("--replace", is_flag=True, help="Overwrite the destination if it exists.")
 @click.option("--embed", is_flag=True, help="To .onnx: put external data into the file itself.")
 @compression
@@ -169,6 +170,7 @@ def convert(
     if not are_many(sources, destination):
         with shown(f"converting {sources[0]}"):
             api.convert(sources[0], destination, **options)
+        tell_of(sources[0], destination)
         if as_json:
             print_json({"source": sources[0], "destination": destination})
         return

@@ -10,9 +10,10 @@ import click
 
 from onnxroot import _look, api
 from onnxroot._address import Address
-from onnxroot._cli_shared import NAMES, limits, plain_errors, print_json, shown
+from onnxroot._cli_shared import NAMES, address, limits, plain_errors, shown
 from onnxroot._cli_shared import timeout as timeout_option
-from onnxroot._output import say
+from onnxroot._columns import print_folded
+from onnxroot._output import print_json, say
 from onnxroot.errors import OnnxRootError
 
 if TYPE_CHECKING:
@@ -25,8 +26,8 @@ _COLOURS = {"+": "green", "-": "red", "~": "yellow", ">": "cyan", "@": "magenta"
 
 
 @click.command(context_settings=NAMES)
-@click.argument("old", metavar="A")
-@click.argument("new", metavar="B")
+@address("old", "A")
+@address("new", "B")
 @click.option("--all", "everything", is_flag=True, help=f"Show more than {_LINES} lines of a kind.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @timeout_option
@@ -52,12 +53,12 @@ def diff(old: str, new: str, *, everything: bool, as_json: bool, timeout: float)
         sys.exit(1)
 
 
-def _print(found: ModelDiff, limit: int | None) -> None:
+def _print(found: ModelDiff, limit: int | None, head: str = "") -> None:
     from onnxroot._diff_text import lines_of, summary  # noqa: PLC0415  (uproot takes 0.3 s)
 
-    say(summary(found))
+    print_folded(f"{head}{summary(found)}")
     for line in lines_of(found, limit):
-        say((line, _COLOURS[line[0]]) if line[0] in _COLOURS else line)
+        print_folded(line, _COLOURS.get(line[0], ""))
 
 
 @click.command("git-diff", hidden=True, context_settings=NAMES)
@@ -83,18 +84,17 @@ def git_diff(arguments: tuple[str, ...]) -> None:
         elif name not in before:
             say((f"+ model {label}", "green"))
         else:
-            say(f"{label}: ", nl=False)
-            _try_print(before[name], after[name])
+            _try_print(before[name], after[name], f"{label}: ")
     if not before and not after:
         say("no models in either version")
 
 
-def _try_print(old: str, new: str) -> None:
+def _try_print(old: str, new: str, head: str) -> None:
     """Compare two models; git stops at a driver that fails, so say what is wrong and go on."""
     try:
-        _print(_look.diff(old, new, limits=limits()), _LINES)
+        _print(_look.diff(old, new, limits=limits()), _LINES, head)
     except (OnnxRootError, OSError) as error:
-        say(f"can't be compared: {error}")
+        print_folded(f"{head}can't be compared: {error}")
 
 
 def _models(path: str) -> dict[str, str]:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import click
 
 from onnxroot import _look
-from onnxroot._cli_shared import NAMES, limits, plain_errors, print_json, shown
+from onnxroot._cli_shared import NAMES, address, limits, plain_errors, shown
 from onnxroot._cli_shared import timeout as timeout_option
-from onnxroot._output import say
+from onnxroot._output import print_json, say
 
 __all__ = ["ls", "show"]
 
 
 @click.command(context_settings=NAMES)
-@click.argument("file", metavar="FILE")
+@address("file", "FILE[:DIRECTORY]")
 @click.option("-l", "--long", is_flag=True, help="IR version, producer and SHA-256, too.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @timeout_option
@@ -23,6 +23,7 @@ def ls(file: str, *, long: bool, as_json: bool, timeout: float) -> None:
 
     \b
     onnxroot ls models.root
+    onnxroot ls models.root:2026
     onnxroot ls -l models.root
     onnxroot ls root://host.example//store/models.root
     onnxroot ls models.root --json | jq '.[] | select(.opset < 17) | .address'
@@ -41,7 +42,7 @@ def ls(file: str, *, long: bool, as_json: bool, timeout: float) -> None:
 
 
 @click.command(context_settings=NAMES)
-@click.argument("model", metavar="MODEL")
+@address("model", "MODEL")
 @click.option("--stats", is_flag=True, help="Read all tensors: min, mean, max and zeros of each.")
 @click.option("--nodes", is_flag=True, help="List the nodes in order.")
 @click.option("--node", metavar="NAME", help="One node: its attributes and neighbours.")
@@ -66,22 +67,22 @@ def show(
     \b
     onnxroot show models.root:tagger
     onnxroot show tagger.onnx --stats
-    onnxroot show models.root:tagger --tensor conv1.weight
-    onnxroot show models.root:tagger --node /conv1/Conv --json
+    onnxroot show models.root:tagger --tensor hidden1.weight
+    onnxroot show models.root:tagger --node node_Gemm_20 --json
     """  # noqa: D301  (click's mark for lines as they are)
     if sum([stats, nodes, node is not None, tensor is not None]) > 1:
         raise click.UsageError("--stats, --nodes, --node and --tensor do not go together")
-    from onnxroot import _describe, _show_text  # noqa: PLC0415  (uproot takes 0.3 s)
+    from onnxroot import _describe, _nodes, _show_text  # noqa: PLC0415  (uproot takes 0.3 s)
 
     with _look.open_view(model, timeout=timeout, limits=limits()) as view:
         if tensor is not None:
             found = _describe.describe_tensor(view, tensor)
             print_json(found) if as_json else _show_text.print_tensor(found)
         elif node is not None:
-            found = _describe.describe_node(view, node)
+            found = _nodes.describe_node(view, node)
             print_json(found) if as_json else _show_text.print_node(found)
         elif nodes:
-            listed = list(_describe.list_nodes(view))
+            listed = list(_nodes.list_nodes(view))
             print_json(listed) if as_json else _show_text.print_nodes(listed)
         else:
             with shown(f"reading {model}") as progress:

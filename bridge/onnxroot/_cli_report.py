@@ -7,14 +7,14 @@ from pathlib import Path
 import click
 
 from onnxroot import _look
-from onnxroot._cli_shared import NAMES, limits, plain_errors, shown
+from onnxroot._cli_shared import NAMES, address, limits, plain_errors, shown
 from onnxroot._cli_shared import timeout as timeout_option
 
 __all__ = ["report"]
 
 
 @click.command(context_settings=NAMES)
-@click.argument("model", metavar="MODEL")
+@address("model", "MODEL")
 @click.option(
     "-o",
     "--output",

@@ -7,7 +7,7 @@ import time
 import click
 
 from onnxroot import _look
-from onnxroot._cli_shared import NAMES, limits, plain_errors
+from onnxroot._cli_shared import NAMES, address, limits, plain_errors
 from onnxroot._cli_shared import timeout as timeout_option
 from onnxroot._output import say
 
@@ -15,7 +15,7 @@ __all__ = ["view"]
 
 
 @click.command(context_settings=NAMES)
-@click.argument("model", metavar="MODEL")
+@address("model", "MODEL")
 @click.option("--no-browser", is_flag=True, help="Only print the address.")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Where to listen.")
 @timeout_option

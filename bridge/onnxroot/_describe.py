@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from onnxroot._address import parse_address
 from onnxroot._busy import Progress
 from onnxroot._limits import Limits
-from onnxroot._messages import Messages
 from onnxroot._model_view import ModelView
+from onnxroot._nodes import list_nodes
+from onnxroot._readable import near
 from onnxroot._root_file import RootFile
 from onnxroot._statistics import histogram_of, statistics_of
+from onnxroot._store import directory_in
 from onnxroot._stored import StoredModel
 from onnxroot._tensors import Tensor
 from onnxroot.errors import UnsupportedModelError
@@ -18,9 +21,7 @@ from onnxroot.model import Model
 
 __all__ = [
     "describe",
-    "describe_node",
     "describe_tensor",
-    "list_nodes",
     "summarise",
     "summarise_all",
 ]
@@ -37,6 +38,7 @@ def summarise(view: ModelView) -> dict[str, Any]:
         "parameters": view.n_parameters,
         "stored_nbytes": view.parts.stored_nbytes(),
         "onnx_nbytes": _onnx_nbytes(view),
+        "opset_imports": view.opset_imports,
         "opset": view.opset_imports.get("") or view.opset_imports.get("ai.onnx"),
         "ir_version": view.ir_version,
         "producer": view.producer,
@@ -45,24 +47,28 @@ def summarise(view: ModelView) -> dict[str, Any]:
     }
 
 
-def summarise_all(path: str, timeout: float, limits: Limits) -> list[dict[str, Any]]:
+def summarise_all(address: str, timeout: float, limits: Limits) -> list[dict[str, Any]]:
     """Return one line's worth of each model in a ROOT file, sorted by name: JSON types only.
 
     Args:
-        path: The file, or its URL.
+        address: The file, or its URL; with a directory, the models there and below it.
         timeout: Seconds to wait for an answer of another machine.
         limits: How much the file may ask for.
 
     Raises:
         FormatError: It is not a ROOT file, or a damaged one.
+        ModelNotFoundError: The directory holds no models.
         RemoteError: The other machine refuses, or does not answer.
         OSError: It can't be opened.
     """
-    with RootFile(path, timeout=timeout, limits=limits) as file:
-        return [
-            {"name": name, **summarise(Model(StoredModel(file, name)))}
-            for name in file.directories()
-        ]
+    where = parse_address(address)
+    with RootFile(where.path, timeout=timeout, limits=limits) as file:
+        names = file.directories()
+        if where.directory:
+            inside = f"{where.directory}/"
+            names = [name for name in names if f"{name}/".startswith(inside)]
+            names = names or [directory_in(file, where)]
+        return [{"name": name, **summarise(Model(StoredModel(file, name)))} for name in names]
 
 
 def _onnx_nbytes(view: ModelView) -> int | None:
@@ -93,7 +99,7 @@ def describe(
     ]
     return {
         **summarise(view),
-        "opset_imports": view.opset_imports,
+        "nodes_inside": _n_nodes_inside(view),
         "inputs": [str(value) for value in view.inputs],
         "outputs": [str(value) for value in view.outputs],
         "operators": view.operators,
@@ -157,13 +163,15 @@ def describe_tensor(view: ModelView, name: str, *, n_bins: int = _N_BINS) -> dic
         IntegrityError: It is not what was stored.
     """
     if name not in view.tensors:
-        raise ValueError(_no_such("initializer", name, list(view.tensors), view))
+        hint = near(name, view.tensors) or " (to look at a node: --node)"
+        raise ValueError(f"{view.address}: no initializer {name!r}{hint}")
     tensor = view.tensors[name]
     found = statistics_of(tensor)
     histogram = histogram_of(tensor, found, n_bins) if found else None
     users = [
         {"node": node["name"], "operator": node["operator"], "input": i}
         for node in list_nodes(view)
+        if not node["graph"].startswith(("function ", "training "))
         for i, value in enumerate(node["inputs"])
         if value == name
     ]
@@ -181,65 +189,7 @@ def describe_tensor(view: ModelView, name: str, *, n_bins: int = _N_BINS) -> dic
     }
 
 
-def list_nodes(view: ModelView) -> Iterator[dict[str, Any]]:
-    """Yield the nodes of the main graph, in order."""
-    messages = Messages(view.parts)
-    for row in messages.held("NodeProto", "GraphProto", "node", view.main_graph):
-        yield {"row": row, **messages.node(row)}
-
-
-def describe_node(view: ModelView, name: str) -> dict[str, Any]:
-    """Return one node with its attributes, and the nodes around it.
-
-    Args:
-        view: The model.
-        name: The node's name, or that of a value that it makes.
-
-    Raises:
-        ValueError: There is no such node.
-    """
-    nodes = list(list_nodes(view))
-    by_name = {value: node for node in reversed(nodes) for value in node["outputs"]}
-    by_name |= {node["name"]: node for node in reversed(nodes) if node["name"]}
-    if name not in by_name:
-        raise ValueError(_no_such("node", name, list(by_name), view))
-    found = by_name[name]
-    messages = Messages(view.parts)
-    attributes = messages.attributes(found["row"])
-    makers = {value: node for node in nodes for value in node["outputs"]}
-    origin = {
-        **{value.name: "input of the graph" for value in view.inputs},
-        **dict.fromkeys(view.tensors, "initializer"),
-        **{value: _called(node) for value, node in makers.items()},
-    }
-    made = set(found["outputs"]) - {""}
-    users = {
-        value: [_called(node) for node in nodes if value in node["inputs"]]
-        for value in found["outputs"]
-        if value
-    }
-    for value in view.outputs:
-        if value.name in made:
-            users[value.name].append("output of the graph")
-    return {
-        "name": found["name"],
-        "operator": found["operator"],
-        "position": nodes.index(found),
-        "inputs": [{"value": v, "from": origin.get(v, "")} for v in found["inputs"]],
-        "outputs": [{"value": v, "to": users.get(v, [])} for v in found["outputs"]],
-        "attributes": {key: messages.attribute_text(row) for key, row in attributes.items()},
-    }
-
-
-def _called(node: dict[str, Any]) -> str:
-    return f"{node['operator']} {node['name']!r}" if node["name"] else str(node["operator"])
-
-
-def _no_such(what: str, name: str, names: list[str], view: ModelView) -> str:
-    from difflib import get_close_matches  # noqa: PLC0415  (for an error alone)
-
-    near = get_close_matches(name, names, n=3, cutoff=0.5)
-    hint = f"; did you mean {', '.join(map(repr, near))}?" if near else ""
-    if not names:
-        hint = "; it has none"
-    return f"{view.address}: no {what} {name!r}{hint}"
+def _n_nodes_inside(view: ModelView) -> int:
+    """Return how many nodes are not in the main graph."""
+    table = view.parts.table("NodeProto")
+    return table.n_rows - view.n_nodes if table else 0

@@ -23,12 +23,14 @@ def summary(found: ModelDiff) -> str:
         return f"the same model, encoded differently: {how}"
     nodes = Counter(node.kind for graph in found.graphs for node in graph.nodes)
     tensors = Counter(tensor.kind for graph in found.graphs for tensor in graph.tensors)
-    parts = [_count(nodes, "node"), _count(tensors, "tensor")]
-    n_values = sum(len(graph.renamed_values) for graph in found.graphs)
-    parts.append(f"{_n(n_values, 'value')} renamed" if n_values else "")
-    n_rest = len(found.changes) + sum(len(graph.changes) for graph in found.graphs)
-    parts.append(_n(n_rest, "other change") if n_rest else "")
-    return f"the models differ: {', '.join(filter(None, parts))}"
+    values: Counter[Kind] = Counter(
+        {"renamed": sum(len(graph.renamed_values) for graph in found.graphs)}
+    )
+    others = Counter(change.kind for change in found.changes)
+    others += Counter(change.kind for graph in found.graphs for change in graph.changes)
+    kinds = (("node", nodes), ("tensor", tensors), ("value", values), ("other thing", others))
+    parts = [_count(counts, noun) for noun, counts in kinds if counts.total()]
+    return f"the models differ: {'; '.join(parts)}"
 
 
 def lines_of(found: ModelDiff, limit: int | None = None) -> Iterator[str]:
@@ -58,7 +60,7 @@ def _graph(graph: GraphDiff, limit: int | None) -> Iterator[str]:
 def _limited(lines: Iterator[str], n_lines: int, limit: int | None) -> Iterator[str]:
     yield from islice(lines, limit)
     if limit is not None and n_lines > limit:
-        yield f"  ... and {n_lines - limit} more; --all shows them"
+        yield f"  ... and {n_lines - limit:,} more; --all shows them"
 
 
 def _change(change: Change) -> str:
@@ -107,23 +109,25 @@ def _tensor(tensor: TensorChange) -> str:
 
 
 def _difference(found: Difference) -> str:
-    share = f"{found.n_different} of {_n(found.n_elements, 'element')} differ"
+    share = f"{found.n_different:,} of {_n(found.n_elements, 'element')} differ"
     figures = []
     if found.max_abs is not None:
         figures.append(f"by at most {found.max_abs:.3g}")
     if found.max_relative is not None:
         figures.append(f"relative {found.max_relative:.3g}")
     if found.max_ulp is not None:
-        figures.append(f"{found.max_ulp} ulp")
+        figures.append(f"{found.max_ulp:,} ulp")
     if found.n_not_finite:
-        figures.append(f"{found.n_not_finite} with NaN or infinity")
+        figures.append(f"{found.n_not_finite:,} with NaN or infinity")
     return ", ".join([share, *figures])
 
 
 def _count(kinds: Counter[Kind], noun: str) -> str:
-    parts = [f"{kinds[kind]} {kind}" for kind in _MARKS if kinds[kind]]
-    return f"{noun}s {' and '.join(parts)}" if parts else ""
+    """Return ``2 nodes added, 1 removed``."""
+    parts = [f"{kinds[kind]:,} {kind}" for kind in _MARKS if kinds[kind]]
+    number, _, rest = ", ".join(parts).partition(" ")
+    return f"{number} {noun if number == '1' else f'{noun}s'} {rest}"
 
 
 def _n(n: int, noun: str) -> str:
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"

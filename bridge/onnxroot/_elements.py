@@ -6,7 +6,6 @@ type may lie, and how those of less than a byte are packed.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -15,10 +14,11 @@ import numpy.typing as npt
 from onnxroot._dtypes import ElementType
 from onnxroot._ragged import distinct
 
-__all__ = ["from_numbers", "from_raw", "from_texts"]
+__all__ = ["from_numbers", "from_raw", "from_texts", "size_of"]
 
 U8 = npt.NDArray[np.uint8]
 
+_MOST_ELEMENTS = (1 << 63) - 1
 _STRAIGHT = {  # these fields hold the elements as raw_data would
     "float_data": {"FLOAT", "COMPLEX64"},
     "double_data": {"DOUBLE", "COMPLEX128"},
@@ -39,7 +39,7 @@ def from_raw(element: ElementType, shape: tuple[int, ...], data: U8) -> npt.NDAr
     Raises:
         ValueError: There are more or fewer bytes than the shape needs.
     """
-    size = _size(shape)
+    size = size_of(shape)
     nbytes = -(-size * element.bits // 8)
     if len(data) != nbytes:
         raise ValueError(f"its shape needs {nbytes} bytes, it has {len(data)}")
@@ -85,8 +85,8 @@ def from_numbers(
     data = values.astype(f"u{bits // 8}").view(np.uint8)
     if element.bits != 6:
         return from_raw(element, shape, data)
-    if len(data) != _size(shape):
-        raise ValueError(f"its shape needs {_size(shape)} elements, it has {len(data)}")
+    if len(data) != size_of(shape):
+        raise ValueError(f"its shape needs {size_of(shape)} elements, it has {len(data)}")
     return (data & np.uint8(0x3F)).view(_dtype(element.numpy)).reshape(shape)
 
 
@@ -100,8 +100,8 @@ def from_texts(shape: tuple[int, ...], texts: list[bytes]) -> npt.NDArray[Any]:
     Raises:
         ValueError: There are more or fewer than the shape needs.
     """
-    if len(texts) != _size(shape):
-        raise ValueError(f"its shape needs {_size(shape)} strings, it has {len(texts)}")
+    if len(texts) != size_of(shape):
+        raise ValueError(f"its shape needs {size_of(shape)} strings, it has {len(texts)}")
     out = np.empty(len(texts), object)
     out[:] = [_text(text) for text in texts]
     return out.reshape(shape)
@@ -118,10 +118,23 @@ def _text(value: bytes) -> str | bytes:
         return value
 
 
-def _size(shape: tuple[int, ...]) -> int:
+def size_of(shape: tuple[int, ...]) -> int:
+    """Return how many elements a shape has.
+
+    Raises:
+        ValueError: The shape is malformed: a dimension is negative, or there are more elements
+            than any file holds.
+    """
     if any(dim < 0 for dim in shape):
         raise ValueError("a dimension is negative")
-    return math.prod(shape)
+    if 0 in shape:
+        return 0
+    size = 1
+    for dim in shape:  # there may be thousands, and their product then has as many digits
+        size *= dim
+        if size > _MOST_ELEMENTS:
+            raise ValueError(f"its shape needs more than {_MOST_ELEMENTS} elements")
+    return size
 
 
 def _unpack(data: U8, bits: int, size: int) -> U8:

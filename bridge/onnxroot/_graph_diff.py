@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 
 from onnxroot._changes import Change, GraphDiff, NodeChange, TensorChange
 from onnxroot._graphs import Graph, ModelContent, Node
 from onnxroot._identity import content_digest
-from onnxroot._model_view import ModelView
 from onnxroot._node_match import Match, match_nodes
 from onnxroot._tensor_change import difference
 from onnxroot._tensors import Tensor
@@ -60,10 +60,10 @@ def diff_graphs(
     values = {**(around or {}), **interface, **paired}
     match = match_nodes(two.old, two.new, values, models[0].identities.of)
     _tensors_by_use(two, match, paired)
-    match.values.update(paired)
+    match.rename(paired)
     inner: list[GraphDiff] = []
     nodes, tensors = [], list(_tensor_changes(two, paired))
-    for a, b in match.pairs:
+    for a, b in sorted(match.pairs, key=lambda pair: pair[0].row):
         change = _node_change(two, match, a, b, tensors)
         if change:
             nodes.append(change)
@@ -71,24 +71,47 @@ def diff_graphs(
     nodes += [_one_sided("removed", node) for node in match.removed]
     nodes += [_one_sided("added", node) for node in match.added]
     changes += _output_sources(two, match)
-    named = {*interface, *paired, *two.old.outputs}
-    made = {name for a, _ in match.pairs for name in a.outputs if name} - named
-    renamed = {name: match.values[name] for name in sorted(made) if match.values.get(name) != name}
-    rest = {
-        (what, renamed.get(name, name) if what == "type" else name): number
-        for (what, name), number in two.old.rest.items()
+    outputs = set(two.new.outputs)
+    changed_by_name = {*interface, *paired, *two.old.outputs}
+    renamed = {
+        name: new_name
+        for a, _ in match.pairs
+        for name in a.outputs
+        if name not in changed_by_name
+        and (new_name := match.values.get(name, name)) != name
+        and new_name not in outputs
     }
-    changes += keyed_changes(rest, two.new.rest)
+    changes += keyed_changes(*_rest(two, match, paired))
     found = GraphDiff(
         where=where,
         nodes=tuple(nodes),
         tensors=tuple(tensors),
         changes=tuple(changes),
-        renamed_values={old: new for old, new in renamed.items() if new},
+        renamed_values=dict(sorted(renamed.items())),
     )
     if found:
         yield found
     yield from inner
+
+
+def _rest(two: _Two, match: Match, paired: Names) -> list[dict[tuple[str, str], int]]:
+    """Return what else is in both graphs.
+
+    Types of values that came or went go without saying, or that are an output of one graph alone.
+    """
+    gone = {name for node in match.removed for name in node.outputs}
+    come = {name for node in match.added for name in node.outputs}
+    gone |= two.old.tensors.keys() - paired.keys()
+    come |= two.new.tensors.keys() - set(paired.values())
+    gone |= {name for name, new_name in match.values.items() if new_name in two.new.types}
+    come |= {new_name for name, new_name in match.values.items() if name in two.old.types}
+    old = {
+        (what, match.values.get(name, name) if what == "type" else name): number
+        for (what, name), number in two.old.rest.items()
+        if what != "type" or name not in gone
+    }
+    new = {key: n for key, n in two.new.rest.items() if key[0] != "type" or key[1] not in come}
+    return [old, new]
 
 
 def keyed_changes(old: dict[tuple[str, str], int], new: dict[tuple[str, str], int]) -> list[Change]:
@@ -136,7 +159,8 @@ def _interface(two: _Two) -> tuple[Names, list[Change]]:
                 Change(kind="added", what=what, name=n, new=_type(two.new_model, two.new, n))
                 for n in come
             ]
-        if [pairs[n] for n in old if n in pairs] != [n for n in new if n in pairs.values()]:
+        kept = set(pairs.values())
+        if [pairs[n] for n in old if n in pairs] != [n for n in new if n in kept]:
             order = [", ".join(names_) for names_ in (old, new)]
             changes.append(
                 Change(kind="changed", what=f"order of {what}s", old=order[0], new=order[1])
@@ -149,7 +173,7 @@ def _interface(two: _Two) -> tuple[Names, list[Change]]:
 def _type(model: ModelContent, graph: Graph, name: str) -> str:
     if name not in graph.types:
         return ""
-    value = ModelView(model.parts).value_at(graph.types[name])
+    value = model.view.value_at(graph.types[name])
     return str(replace(value, name="")).removeprefix(": ")
 
 
@@ -167,7 +191,7 @@ def _output_sources(two: _Two, match: Match) -> list[Change]:
             new=_label(made.get(name)),
         )
         for name in two.old.outputs
-        if name in there and match.values.get(name, name) != name
+        if name in there and match.renamed([name]) != (name,)
     ]
 
 
@@ -258,8 +282,8 @@ def _one_sided(kind: str, node: Node) -> NodeChange:
         kind=kind,  # type: ignore[arg-type]
         operator=node.operator,
         name=node.name,
-        inputs=tuple(node.inputs),
-        outputs=tuple(node.outputs),
+        inputs=node.inputs,
+        outputs=node.outputs,
     )
 
 
@@ -273,15 +297,7 @@ def _node_change(
         changes.append(Change(kind="renamed", what="name", old=a.name, new=b.name))
     if a.remarks != b.remarks:
         changes.append(Change(kind="changed", what="remarks"))
-    expected = match.renamed(a.inputs)
-    if expected != b.inputs:
-        for i in range(max(len(expected), len(b.inputs))):
-            x = expected[i] if i < len(expected) else None
-            y = b.inputs[i] if i < len(b.inputs) else None
-            if x != y:
-                kind = "added" if not x else "removed" if not y else "changed"
-                old = a.inputs[i] if i < len(a.inputs) else None
-                changes.append(Change(kind=kind, what="input", name=str(i), old=old, new=y))  # type: ignore[arg-type]
+    changes += _input_changes(match.renamed(a.inputs), a.inputs, b.inputs)
     if len(a.outputs) != len(b.outputs):
         both = [", ".join(node.outputs) for node in (a, b)]
         changes.append(Change(kind="changed", what="outputs", old=both[0], new=both[1]))
@@ -293,10 +309,20 @@ def _node_change(
         kind="renamed" if all(change.what == "name" for change in changes) else "changed",
         operator=b.operator,
         name=a.name or b.name,
-        inputs=tuple(b.inputs),
-        outputs=tuple(b.outputs),
+        inputs=b.inputs,
+        outputs=b.outputs,
         changes=tuple(changes),
     )
+
+
+def _input_changes(
+    expected: Sequence[str | None], old: Sequence[str], new: Sequence[str]
+) -> Iterator[Change]:
+    """Yield what a node takes from elsewhere than what it has become took from."""
+    for i, (name, x, y) in enumerate(zip_longest(expected, old, new, fillvalue="")):
+        if name != y and (x or y):
+            kind = "added" if not x else "removed" if not y else "changed"
+            yield Change(kind=kind, what="input", name=str(i), old=x or None, new=y or None)  # type: ignore[arg-type]
 
 
 def _attribute_changes(two: _Two, a: Node, b: Node, tensors: list[TensorChange]) -> list[Change]:

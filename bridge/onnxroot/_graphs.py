@@ -6,11 +6,14 @@ node, with dictionaries of names.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from onnxroot._identity import Identities, Rows
 from onnxroot._messages import Messages, operator_name
+from onnxroot._model_view import ModelView
 from onnxroot._parts import ModelParts
 from onnxroot._spec import TENSOR
 
@@ -34,8 +37,8 @@ class Node:
     row: int
     name: str
     operator: str
-    inputs: list[str]
-    outputs: list[str]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
     content: int
     remarks: int
 
@@ -74,6 +77,24 @@ class ModelContent(Messages):
         super().__init__(parts)
         self.identities = identities
         self.rows: Rows = identities.of_rows(parts)
+
+    def column(self, message: str, field: str, default: Any = "") -> list[Any]:
+        """Return the values of a column; equal texts are one object, in both models."""
+        is_new = (message, field) not in self._columns
+        values = super().column(message, field, default)
+        if is_new:
+            shared = self.identities.texts.setdefault
+            for i, value in enumerate(values):
+                if isinstance(value, str):
+                    values[i] = shared(value, value)
+                elif isinstance(value, list) and value and isinstance(value[0], str):
+                    values[i] = tuple(map(shared, value, value))
+        return values
+
+    @cached_property
+    def view(self) -> ModelView:
+        """The model as it is shown."""
+        return ModelView(self.parts)
 
     @cached_property
     def main(self) -> Graph:
@@ -165,6 +186,7 @@ class ModelContent(Messages):
             properties = self._properties("NodeProto", node) if has_properties else {}
             remarks = self.identities.of((docs[node], tuple(properties.items())))
             operator = operator_name(domains[node], op_types[node], overloads[node])
+            operator = self.identities.texts.setdefault(operator, operator)
             found.append(
                 Node(
                     node,
@@ -197,12 +219,12 @@ class ModelContent(Messages):
         return found
 
 
-def _without_end(names: list[str]) -> list[str]:
+def _without_end(names: Sequence[str]) -> tuple[str, ...]:
     """Return names without empty ones at the end, which mean the same as none."""
     end = len(names)
     while end and not names[end - 1]:
         end -= 1
-    return names[:end]
+    return tuple(names[:end])
 
 
 def _empty() -> Graph:

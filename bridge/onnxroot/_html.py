@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from html import escape
 
-__all__ = ["html_table"]
+__all__ = ["breakable", "html_table"]
 
 
 def html_table(caption: str, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -23,8 +24,9 @@ def html_table(caption: str, heads: Sequence[str], rows: Iterable[Sequence[str]]
     )
     body = "".join(_row(row, classes) for row in rows)
     return (
-        f'<div class="scroll"><table><caption>{escape(caption)}</caption><thead><tr>{head}</tr>'
-        f"</thead><tbody>{body}</tbody></table></div>"
+        f'<div class="scroll" role="region" tabindex="0" aria-label="{escape(caption)}">'
+        f"<table><caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead>"
+        f"<tbody>{body}</tbody></table></div>"
     )
 
 
@@ -32,4 +34,9 @@ def _row(row: Sequence[str], classes: Sequence[str]) -> str:
     cells = "".join(
         f"<td{kind}>{escape(cell)}</td>" for cell, kind in zip(row[1:], classes[1:], strict=True)
     )
-    return f'<tr><th scope="row">{escape(row[0])}</th>{cells}</tr>\n'
+    return f'<tr><th scope="row">{breakable(row[0])}</th>{cells}</tr>\n'
+
+
+def breakable(name: str) -> str:
+    """Return a name as HTML that may go on in a new line behind its dots and the like."""
+    return re.sub(r"(?<=\w)([./:_-]+)(?=\w)", r"\1<wbr>", escape(name))

@@ -18,12 +18,13 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 
+from onnxroot._layout import lay_out
 from onnxroot._parts import ModelParts
 from onnxroot._ragged import distinct
 from onnxroot._schema import Schema
 from onnxroot._spec import TENSOR
 from onnxroot._tensors import Tensor
-from onnxroot.errors import UnsupportedModelError
+from onnxroot.errors import FormatError, UnsupportedModelError
 from onnxroot.tables import Column, Table
 
 __all__ = ["Identities", "Rows", "content_digest"]
@@ -41,7 +42,11 @@ Rows = dict[str, list[int]]
 
 
 class Identities:
-    """Hands out numbers by content, for several models: equal numbers, equal content."""
+    """Hands out numbers by content, for several models: equal numbers, equal content.
+
+    Attributes:
+        texts: One object for all equal texts of the models, by itself.
+    """
 
     def __init__(self, *schemas: Schema) -> None:
         """Begin without any content.
@@ -50,6 +55,7 @@ class Identities:
             schemas: Those of the models, which may be of different versions of ONNX.
         """
         self._known: dict[Any, int] = {}
+        self.texts: dict[str, str] = {}
         names: dict[str, set[str]] = defaultdict(set)
         for kind in (kind for schema in schemas for kind in schema):
             names[kind.name] |= {item.name for item in kind.fields if not item.is_message}
@@ -70,8 +76,11 @@ class Identities:
 
         Args:
             parts: The model.
+
+        Raises:
+            FormatError: Its tables contradict each other.
         """
-        tables = parts.tables().tables
+        tables = _checked_tables(parts)
         own = {name: self._own(parts, name, table) for name, table in tables.items()}
         children: dict[str, dict[int, list[tuple[str, int]]]] = defaultdict(dict)
         depths = _depths(parts, tables)
@@ -113,6 +122,20 @@ class Identities:
             keys.append(_elements(parts, table))
         known = self._known
         return [known.setdefault(key, len(known)) for key in zip(*keys, strict=False)]
+
+
+def _checked_tables(parts: ModelParts) -> dict[str, Table]:
+    """Return the tables; each row leads to one that is there, and these to the model.
+
+    Raises:
+        FormatError: They do not, as only a forged file has it.
+    """
+    tables = parts.tables()
+    try:
+        lay_out(tables)
+    except FormatError as error:
+        raise error.within(parts.where) from error
+    return tables.tables
 
 
 def content_digest(tensor: Tensor) -> tuple[Any, ...]:

@@ -187,6 +187,9 @@ def _from_value(value: dict[str, Any]) -> Manifest:
     unknown = [name for name in value["tables"] if name not in known]
     if unknown:
         raise ValueError(f"no such table as {unknown[0]}")
+    locations = [_location(f["location"]) for f in _list(value["external_files"])]
+    if len(set(locations)) < len(locations):
+        raise ValueError("an external file is there twice")
     return Manifest(
         format_version=value["format_version"],
         nbytes=_count(value["onnx"]["nbytes"]),
@@ -225,7 +228,7 @@ def _list(value: object) -> list[Any]:
 
 def _location(value: object) -> str:
     text = _text(value)
-    if any("\ud800" <= letter <= "\udfff" for letter in text):
+    if not text or any("\ud800" <= letter <= "\udfff" for letter in text):
         raise ValueError(f"{text!r} can't be the name of a file")
     return text
 

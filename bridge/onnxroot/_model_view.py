@@ -59,6 +59,7 @@ class ModelView:
     def __init__(self, parts: ModelParts) -> None:
         """Wrap an open model; `_look.open_view` is the way to get one of any file."""
         self._parts = parts
+        self._held: dict[tuple[str, int], tuple[npt.NDArray[np.intp], npt.NDArray[np.uint64]]] = {}
 
     def __enter__(self) -> Self:
         """Return the model."""
@@ -248,7 +249,13 @@ class ModelView:
         if table is None or row < 0:
             return np.empty(0, np.intp)
         code = self._parts.schema[holder].by_name[field].code
-        return np.flatnonzero((table.parent_field == code) & (table.parent == np.uint64(row)))
+        if (name, code) not in self._held:  # a model may have a million inputs, each with a type
+            rows = np.flatnonzero(table.parent_field == code)
+            rows = rows[np.argsort(table.parent[rows], kind="stable")]
+            self._held[name, code] = rows, table.parent[rows]
+        rows, holders = self._held[name, code]
+        first, last = np.searchsorted(holders, np.array([row, row + 1], np.uint64))
+        return rows[first:last]
 
     def _cell(self, name: str, field: str, row: int) -> str | int | None:
         """Return one value of a scalar or string column, None where it is absent."""

@@ -9,7 +9,7 @@ which a new node has shifted all the numbers in the names behind it.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Sequence
 
 from onnxroot._graphs import Graph, Node
@@ -25,7 +25,7 @@ class Match:
     """Pairs of nodes, and what their outputs are called.
 
     Attributes:
-        pairs: Old and new node, in the order of the old graph.
+        pairs: Old and new node, in the order in which they found each other.
         removed: Old nodes without a new one.
         added: New nodes without an old one.
         values: New name of each old value that has one.
@@ -43,16 +43,26 @@ class Match:
             values: New name of inputs, initializers and values from outside, by old name.
         """
         taken = set(partner.values())
-        self.pairs = [(node, partner[node]) for node in old.nodes if node in partner]
+        self.pairs = list(partner.items())
         self.removed = [node for node in old.nodes if node not in partner]
         self.added = [node for node in new.nodes if node not in taken]
         self.values = dict(values)
         for a, b in self.pairs:
             self.values.update(zip(a.outputs, b.outputs, strict=False))
+        self.values.pop("", None)
+        self._taken = set(self.values.values())
 
-    def renamed(self, names: Sequence[str]) -> list[str]:
-        """Return what values are called in the new graph."""
-        return [self.values.get(name, name) for name in names]
+    def rename(self, values: dict[str, str]) -> None:
+        """Take in new names of values, by old name."""
+        self.values |= values
+        self._taken.update(values.values())
+
+    def renamed(self, names: Sequence[str]) -> tuple[str | None, ...]:
+        """Return what values are called in the new graph; None where another has that name."""
+        values, taken = self.values, self._taken
+        return tuple(
+            [values.get(name, None if name in taken else name) if name else name for name in names]
+        )
 
     @property
     def n_changes(self) -> int:
@@ -65,26 +75,51 @@ class Match:
 
 
 def match_nodes(old: Graph, new: Graph, values: dict[str, str], number: Numbering) -> Match:
-    """Find out which node has become which.
+    """Find out which node has become which: the same pairs, whichever graph is the old one.
 
     Args:
         old: A graph.
         new: Another.
         values: New name of inputs, initializers and values from outside, by old name.
         number: Gives the same number for the same content.
+
     """
+    if _comes_first(old, new):
+        return _match(old, new, values, number)
+    back = {new_name: name for name, new_name in values.items()}
+    match = _match(new, old, back, number)
+    return Match(old, new, {b: a for a, b in match.pairs}, values)
+
+
+def _comes_first(a: Graph, b: Graph) -> bool:
+    """Say which of two graphs is the first, by what is in it."""
+    for x, y in zip(a.nodes, b.nodes, strict=False):
+        keys = [(node.operator, node.name, node.inputs, node.outputs) for node in (x, y)]
+        if keys[0] != keys[1]:
+            return keys[0] < keys[1]
+    return len(a.nodes) <= len(b.nodes)
+
+
+def _match(old: Graph, new: Graph, values: dict[str, str], number: Numbering) -> Match:
     by_name = Match(old, new, _by_names(old, new), values)
-    if not by_name.n_changes:
+    if by_name.n_changes <= _least_changes(old, new):
         return by_name
     by_place = Match(old, new, _by_place(old, new, values, number), values)
     return min(by_name, by_place, key=lambda match: match.n_changes)
 
 
+def _least_changes(old: Graph, new: Graph) -> int:
+    """Return how many nodes are changed in any pairing: those whose like the other has not."""
+    left = Counter((node.operator, node.content) for node in old.nodes)
+    left.subtract((node.operator, node.content) for node in new.nodes)
+    return max(sum(n for n in left.values() if n > 0), -sum(n for n in left.values() if n < 0))
+
+
 def _by_names(old: Graph, new: Graph) -> dict[Node, Node]:
     pairing = _Pairing(old, new)
-    pairing.by_key(lambda node: (node.operator, tuple(node.outputs)))
+    pairing.by_key(lambda node: (node.operator, node.outputs))
     pairing.by_key(lambda node: (node.operator, node.name) if node.name else None)
-    pairing.by_key(lambda node: tuple(node.outputs) or None)
+    pairing.by_key(lambda node: node.outputs or None)
     pairing.by_key(lambda node: node.name or None)
     pairing.by_order()
     return pairing.partner
@@ -97,7 +132,7 @@ def _by_place(
     computed = _computed(old, values, number) | _computed(new, {}, number)
     pairing.by_key(lambda node: computed[node])
     pairing.by_order()
-    pairing.by_key(lambda node: tuple(node.outputs) or None)
+    pairing.by_key(lambda node: node.outputs or None)
     return pairing.partner
 
 
@@ -140,6 +175,14 @@ class _Pairing:
     def by_key(self, key: Callable[[Node], Hashable | None]) -> None:
         """Pair nodes of one key, in order; those whose key is None stay."""
         old, new = self._left()
+        start = 0
+        for a, b in zip(old, new, strict=False):  # most models have most in common
+            mine = key(a)
+            if mine is None or mine != key(b):
+                break
+            self.partner[a] = b
+            start += 1
+        old, new = old[start:], new[start:]
         waiting: dict[Hashable, list[Node]] = defaultdict(list)
         for node in reversed(new):
             waiting[key(node)].append(node)

@@ -16,7 +16,7 @@ from onnxroot._external import ExternalTensor, attach, external_tensors
 from onnxroot._join import Document
 from onnxroot._limits import DEFAULT_LIMITS, Limits
 from onnxroot._locations import map_file
-from onnxroot._parts import tensor_codes_of
+from onnxroot._parts import PayloadsOfTensors, tensor_codes_of
 from onnxroot._schema import Schema, installed_schema
 from onnxroot._sha256 import sha256_of
 from onnxroot._spans import Buffers, from_wire
@@ -94,6 +94,11 @@ class OnnxFile:
         """Return a mapped file as it is."""
         none = np.empty(0, np.int64)
         return Document(data, none, none, self._buffers, b"")
+
+    @cached_property
+    def payloads_of_tensors(self) -> PayloadsOfTensors:
+        """See `ModelParts`."""
+        return PayloadsOfTensors(self.payloads, self.tensor_codes)
 
     @cached_property
     def tensor_codes(self) -> list[int]:

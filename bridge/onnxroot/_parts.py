@@ -19,7 +19,7 @@ from onnxroot._schema import Schema
 from onnxroot._spec import PAYLOAD_FIELDS, TENSOR
 from onnxroot.tables import Payloads, Table, Tables
 
-__all__ = ["ModelParts", "tensor_codes_of"]
+__all__ = ["ModelParts", "PayloadsOfTensors", "tensor_codes_of"]
 
 U8 = npt.NDArray[np.uint8]
 
@@ -60,6 +60,11 @@ class ModelParts(Protocol):
     @property
     def files(self) -> Mapping[str, Document]:
         """The external files by location."""
+        ...
+
+    @property
+    def payloads_of_tensors(self) -> PayloadsOfTensors:
+        """The payloads of each tensor."""
         ...
 
     @property
@@ -114,6 +119,26 @@ class ModelParts(Protocol):
     def close(self) -> None:
         """Close the file."""
         ...
+
+
+class PayloadsOfTensors:
+    """Finds the payloads with the elements of a tensor, of which there may be a million."""
+
+    def __init__(self, payloads: Payloads, codes: list[int]) -> None:
+        """Sort them.
+
+        Args:
+            payloads: The payloads of a model.
+            codes: Codes of the fields that hold elements of tensors.
+        """
+        inside = np.flatnonzero(np.isin(payloads.field, codes))
+        self._index = inside[np.argsort(payloads.tensor[inside], kind="stable")]
+        self._tensors = payloads.tensor[self._index]
+
+    def of(self, row: int) -> npt.NDArray[np.intp]:
+        """Return the index of a tensor's payloads, ascending; none if they are elsewhere."""
+        first, last = np.searchsorted(self._tensors, [row, row + 1])
+        return self._index[first:last]
 
 
 def tensor_codes_of(schema: Schema) -> list[int]:

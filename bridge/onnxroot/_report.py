@@ -16,7 +16,7 @@ from typing import Any
 from onnxroot._address import Address, is_remote, parse_address
 from onnxroot._busy import Progress
 from onnxroot._describe import describe
-from onnxroot._html import html_table
+from onnxroot._html import breakable, html_table
 from onnxroot._model_view import ModelView
 from onnxroot._readable import number_text, readable, shape_text
 from onnxroot._statistics import Statistics, histogram_of, statistics_of
@@ -45,12 +45,13 @@ def report_pages(view: ModelView, progress: Progress | None = None) -> Iterator[
     progress = progress or (lambda _done, _all: None)
     total = sum(tensor.nbytes for tensor in view.tensors.values())
     found = describe(view)
-    name = _name(view)
+    name, place = _name(view), _place(view)
+    below = f'<p class="soft mono">{escape(place)}</p>' if place != name else ""
     yield (
         f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta name="viewport" content="width=device-width,initial-scale=1">'
         f"<title>{escape(name)}: ONNX model</title><style>{_style()}</style></head><body>\n"
-        f'<header><h1>{escape(name)}</h1><p class="soft mono">{escape(_place(view))}</p>'
+        f"<header><h1>{breakable(name)}</h1>{below}"
     )
     yield _navigation(found) + "</header>\n<main>\n"
     yield _summary(found) + _interface(view) + _operators(found)
@@ -62,7 +63,7 @@ def report_pages(view: ModelView, progress: Progress | None = None) -> Iterator[
         progress(done, total)
     yield from _distributions(view, statistics)
     yield from _parameters(view, statistics)
-    yield _origin(found)
+    yield _origin(found, found["sha256"] or _sha256(view))
     yield "</main>\n<footer><p>Made by onnxroot.</p></footer>\n</body></html>\n"
 
 
@@ -139,10 +140,12 @@ def _operators(found: dict[str, Any]) -> str:
     n_rest = sum(counts.values()) - sum(shown.values())
     rest = f" {len(counts) - len(shown)} more operators have {n_rest:,} nodes." if n_rest else ""
     chart = bar_chart("Nodes by operator", shown)
-    caption = f"{found['nodes']:,} nodes of {len(counts)} operators.{rest}"
+    n_inside = found["nodes_inside"]
+    inside = f" {n_inside:,} more are in subgraphs, functions or training." if n_inside else ""
+    caption = f"{found['nodes']:,} nodes of {len(counts)} operators.{rest}{inside}"
     return (
         f'<section id="operators"><h2>Operators</h2><figure>'
-        f'<div class="scroll chart">{chart}</div>'
+        f'<div class="chart">{chart}</div>'
         f"<figcaption>{caption}</figcaption></figure></section>\n"
     )
 
@@ -181,7 +184,7 @@ def _distributions(view: ModelView, statistics: dict[str, Statistics | None]) ->
             chart = histogram_chart(f"Distribution of {tensor.name}", histogram)
             words = f"mean {number_text(found.mean)}, standard deviation {number_text(found.std)}"
             yield (
-                f"<figure>{chart}<figcaption><b>{escape(tensor.name)}</b>{tensor.data_type}, "
+                f"<figure>{chart}<figcaption><b>{breakable(tensor.name)}</b>{tensor.data_type}, "
                 f"{shape_text(tensor.shape)}; {words}</figcaption></figure>\n"
             )
     yield "</div></section>\n"
@@ -222,8 +225,16 @@ def _parameters(view: ModelView, statistics: dict[str, Statistics | None]) -> It
     yield "</section>\n"
 
 
-def _origin(found: dict[str, Any]) -> str:
-    rows = [("SHA-256 of the ONNX file", found["sha256"])] if found["sha256"] else []
+def _sha256(view: ModelView) -> str:
+    """Return the SHA-256 of the ONNX file; none if an external file is missing."""
+    try:
+        return view.digests()[""]
+    except UnsupportedModelError:
+        return ""
+
+
+def _origin(found: dict[str, Any], sha256: str) -> str:
+    rows = [("SHA-256 of the ONNX file", sha256)] if sha256 else []
     if found["written"]:
         rows.append(("Written", found["written"]))
     rows += [(f"External file {f['location']}", f["sha256"]) for f in found["external_files"]]

@@ -104,6 +104,9 @@ class _Remote:
         return self._file.has_changed
 
 
+_MODELS = (b"\x89HDF", b"PK\x03\x04", b"\x80")  # HDF5, ZIP, pickle: what frameworks write
+
+
 def _state_of(path: str) -> tuple[int, int, int] | None:
     """Return what changes with a file."""
     with suppress(OSError):
@@ -114,7 +117,7 @@ def _state_of(path: str) -> tuple[int, int, int] | None:
 
 def _check_magic(path: str, head: bytes) -> None:
     if not head.startswith(b"root"):
-        raise FormatError(f"{path}: not a ROOT file: {_looks_like(head)}")
+        raise FormatError(f"{path}: not a ROOT file: {_looks_like(head)}{_advice(path, head)}")
 
 
 def _looks_like(head: bytes) -> str:
@@ -125,6 +128,17 @@ def _looks_like(head: bytes) -> str:
     if head.startswith(b"version https://git-lfs"):
         return "it is a Git LFS pointer; fetch the file with `git lfs pull`"
     return f"it begins with {head[:4]!r}, expected b'root'"
+
+
+def _advice(path: str, head: bytes) -> str:
+    """Return what to do with a file that is not ROOT, if it is known."""
+    if path.partition("?")[0].lower().endswith(".onnx"):
+        if is_remote(path):
+            return "; of remote files only ROOT files are read: download it, and take the copy"
+        return "; show, diff, report and view take ONNX files, convert puts them into ROOT files"
+    if head.startswith(_MODELS):
+        return "; if it is a model of another framework, convert it first: onnxroot convert"
+    return ""
 
 
 def _local(patches: Sequence[tuple[int, bytes]]) -> type:

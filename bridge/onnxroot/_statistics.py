@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -13,6 +14,8 @@ import numpy.typing as npt
 __all__ = ["Elements", "Histogram", "Statistics", "histogram_of", "statistics_of"]
 
 F64 = npt.NDArray[np.float64]
+
+_LARGEST = sys.float_info.max
 
 
 class Elements(Protocol):
@@ -135,9 +138,13 @@ def histogram_of(tensor: Elements, statistics: Statistics, n_bins: int) -> Histo
         step = -(-(high - low + 1) // n_bins)
         low, high = low - 0.5, low - 0.5 + step * n_bins
     elif low == high:
-        low, high = low - 0.5, high + 0.5
+        room = max(0.5, abs(low) / 1024)  # that is more than where the next number lies
+        low, high = max(low - room, -_LARGEST), min(high + room, _LARGEST)
     counts = np.zeros(n_bins, np.int64)
     width = high / n_bins - low / n_bins
+    if not width:  # the smallest numbers that there are
+        n_finite = statistics.n_elements - statistics.n_nan - statistics.n_infinite
+        return Histogram(low=low, high=high, counts=(n_finite,))
     for block in tensor.blocks():
         values = _numbers(block)
         if values is not None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from onnxroot._address import Address
 from onnxroot._file_locks import lock_file
 from onnxroot._limits import DEFAULT_LIMITS, Limits
+from onnxroot._readable import near
 from onnxroot._rntuple_write import ModelWriter, add_streamer_info
 from onnxroot._root_edit import RootEdit
 from onnxroot._root_empty import empty_file
@@ -30,6 +31,9 @@ __all__ = ["Content", "check_destination", "copy", "directory_in", "put", "remov
 
 _SMALL_NBYTES = 1 << 23  # models that are put together in memory
 _KEPT_NBYTES = 1 << 18  # room for the manifest and the metadata of RNTuples
+
+
+_MOST_LISTED = 8  # models that a message names
 
 
 class Destination(Enum):
@@ -281,7 +285,8 @@ def check_destination(address: Address, *, replace: bool) -> Destination:
 
     Raises:
         ModelExistsError: There is something.
-        UnsupportedModelError: It is to be replaced, and holds something else, too.
+        UnsupportedModelError: It is to be replaced, and holds something else, too; or the file is
+            new, and its name ends in .onnx.
         FormatError: The file is damaged, or not a ROOT file.
         OSError: It can't be read, or there is no such folder.
     """
@@ -291,6 +296,11 @@ def check_destination(address: Address, *, replace: bool) -> Destination:
     if not path.parent.is_dir():
         raise FileNotFoundError(f"{path.parent}: no such folder")
     if not path.exists():
+        if path.suffix.lower() == ".onnx":
+            raise UnsupportedModelError(
+                f"{path}: a ROOT file would be written, and its name is that of an ONNX file; "
+                "choose one that ends in .root, or write an ONNX file: onnxroot convert, Model.save"
+            )
         return Destination.NEW_FILE
     with RootFile(address.path) as file:
         other = file.not_a_directory(address.directory)
@@ -339,11 +349,26 @@ def _not_found(file: RootFile, address: Address) -> ModelNotFoundError:
             f"{address}: the model has no manifest, so it was not written to the end; write it anew"
         )
     if not models:
-        return ModelNotFoundError(f"{address.path}: holds no models")
-    listed = ", ".join(models)
+        return ModelNotFoundError(f"{address.path}: holds no models; is it the right file?")
+    listed = ", ".join(models[:_MOST_LISTED])
+    if len(models) > _MOST_LISTED:
+        listed += f" and {len(models) - _MOST_LISTED} more: onnxroot ls {address.path}"
+    held = f"{address.path} holds {listed}"
     if address.directory:
-        return ModelNotFoundError(f"{address}: no such model; {address.path} holds {listed}")
+        likely = _likely(address.directory, models)
+        hint = f"{likely} onnxroot ls {address.path} lists all" if likely else f"; {held}"
+        return ModelNotFoundError(f"{address}: no such model{hint}")
     return ModelNotFoundError(
         f"{address.path}: holds {len(models)} models; say which, as "
         f"{address.path}:{models[0]} ({listed})"
     )
+
+
+def _likely(name: str, models: list[str]) -> str:
+    """Return a question with the models that were perhaps meant: below it, or like it."""
+    found = [model for model in models if f"/{model}".endswith(f"/{name}")]
+    found += [model for model in models if model.startswith(f"{name}/")]
+    if found:
+        return f"; did you mean {', '.join(map(repr, found[:3]))}?"
+    by_end = {model.rpartition("/")[2]: model for model in models}
+    return near(name, models) or near(name, by_end, by_end)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from datetime import datetime
 from functools import cached_property
@@ -17,8 +18,8 @@ from onnxroot._dtypes import STORAGES
 from onnxroot._external import ExternalTensor, external_tensors
 from onnxroot._join import Document, PayloadSource, join
 from onnxroot._layout import wire_values
-from onnxroot._manifest import Manifest, parse_manifest
-from onnxroot._parts import tensor_codes_of
+from onnxroot._manifest import ExternalFile, Manifest, parse_manifest
+from onnxroot._parts import PayloadsOfTensors, tensor_codes_of
 from onnxroot._ragged import distinct, exclusive_sum, scatter
 from onnxroot._rntuple_read import TableReader, open_table
 from onnxroot._root_file import RootFile
@@ -102,6 +103,10 @@ class StoredModel:
         """Return what the manifest says of the files in `sizes`."""
         files = self.manifest.external_files
         return {"": self.manifest.sha256} | {file.location: file.sha256 for file in files}
+
+    @cached_property
+    def _by_location(self) -> dict[str, ExternalFile]:
+        return {file.location: file for file in self.manifest.external_files}
 
     def documents(self) -> dict[str, Document]:
         """Return the bytes of each of the files in `sizes`, to be read in windows."""
@@ -241,10 +246,12 @@ class StoredModel:
             raise FormatError(f"{where}: has other rows than payloads; {self.file.fault}")
         if table and "location" not in table.columns:
             raise FormatError(f"{where}: column location is missing; {self.file.fault}")
-        locations = table.columns["location"].to_list() if table else []
+        segments: dict[str, list[int]] = defaultdict(list)
+        for i, location in enumerate(table.columns["location"].to_list() if table else []):
+            segments[location].append(i)
         documents: dict[str, Document] = {}
         for file in self.manifest.external_files:
-            mine = [i for i, location in enumerate(locations) if location == file.location]
+            mine = segments[file.location]
             if mine and mine != list(range(mine[0], mine[-1] + 1)):
                 raise FormatError(f"{where}: {file.location} is not in one piece")
             nbytes = (
@@ -284,6 +291,11 @@ class StoredModel:
         return found
 
     @cached_property
+    def payloads_of_tensors(self) -> PayloadsOfTensors:
+        """The payloads of each tensor."""
+        return PayloadsOfTensors(self.payloads, self.tensor_codes)
+
+    @cached_property
     def tensor_codes(self) -> list[int]:
         """Codes of the fields that hold elements of tensors."""
         return tensor_codes_of(self.schema)
@@ -306,9 +318,9 @@ class StoredModel:
             IntegrityError: They are not those that were stored.
         """
         where, nbytes, sha256 = self.where, self.manifest.nbytes, self.manifest.sha256
-        for file in self.manifest.external_files:
-            if file.location == location:
-                where, nbytes, sha256 = f"{where}, {location}", file.nbytes, file.sha256
+        file = self._by_location.get(location)
+        if file is not None:
+            where, nbytes, sha256 = f"{where}, {location}", file.nbytes, file.sha256
         if document.nbytes != nbytes:
             raise IntegrityError(
                 f"{where}: {document.nbytes} bytes, the manifest says {nbytes}; {self.file.fault}"

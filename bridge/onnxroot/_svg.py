@@ -15,7 +15,7 @@ __all__ = ["bar_chart", "histogram_chart"]
 
 _ROW = 24
 _LETTER = 7.3  # width of a letter of the page's font at 13 px, a little more than most
-_WIDTH = 720
+_WIDTH = 520  # so much that a phone shows it whole, and its letters can be read
 _PLOT = (320, 120)
 
 
@@ -27,8 +27,8 @@ def bar_chart(title: str, counts: Mapping[str, int]) -> str:
         counts: Length of each bar, by label.
     """
     most = max(counts.values(), default=1)
-    left = min(_WIDTH * 0.45, max((len(_cut(name)) for name in counts), default=0) * _LETTER + 12)
-    room = _WIDTH - left - 80
+    left = max((len(_cut(name)) for name in counts), default=0) * _LETTER + 12
+    room = _WIDTH - left - 60
     height = _ROW * len(counts) + 4
     described = "; ".join(f"{name} {n:,}" for name, n in counts.items())
     parts = [_head(title, described, _WIDTH, height)]
@@ -99,4 +99,4 @@ def _tick(x: float, height: float, anchor: str, text: str) -> str:
 
 
 def _cut(name: str) -> str:
-    return name if len(name) <= 42 else f"{name[:20]}…{name[-21:]}"
+    return name if len(name) <= 32 else f"{name[:15]}…{name[-16:]}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice, pairwise
@@ -12,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from onnxroot._dtypes import ELEMENT_TYPES, ElementType
-from onnxroot._elements import from_numbers, from_raw, from_texts
+from onnxroot._elements import from_numbers, from_raw, from_texts, size_of
 from onnxroot._external import ExternalTensor
 from onnxroot._html import html_table
 from onnxroot._join import Document
@@ -63,8 +62,11 @@ class Tensor:
 
     @property
     def size(self) -> int:
-        """Number of elements by its shape; 0 where a (malformed) dimension is negative."""
-        return math.prod(self.shape) if all(dim >= 0 for dim in self.shape) else 0
+        """Number of elements by its shape; 0 where the shape is malformed, see `size_of`."""
+        try:
+            return size_of(self.shape)
+        except ValueError:
+            return 0
 
     @property
     def nbytes(self) -> int:
@@ -78,9 +80,7 @@ class Tensor:
 
     @property
     def _payloads(self) -> npt.NDArray[np.intp]:
-        payloads = self._stored.payloads
-        inside = np.isin(payloads.field, self._stored.tensor_codes)
-        return np.flatnonzero((payloads.tensor == self._row) & inside)
+        return self._stored.payloads_of_tensors.of(self._row)
 
     def numpy(self) -> npt.NDArray[Any]:
         """Read the elements.

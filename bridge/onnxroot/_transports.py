@@ -357,7 +357,7 @@ def _plain(error: BaseException, url: str, timeout: float) -> Exception:
     """Return the error that users see for one of a client's."""
     text = " ".join(str(error).split()) or type(error).__name__
     if isinstance(error, FileNotFoundError) or re.search(r"\[3011\]", text):
-        return FileNotFoundError(errno.ENOENT, "No such file", url)
+        return FileNotFoundError(errno.ENOENT, "No such file there; is the address right?", url)
     if isinstance(error, (asyncio.TimeoutError, TimeoutError)) or "Operation expired" in text:
         return RemoteError(
             f"{url}: no answer within {timeout:g} s; try again later, or wait longer (--timeout, "

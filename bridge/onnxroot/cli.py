@@ -14,9 +14,10 @@ import click
 
 from onnxroot import _cli_convert, _cli_diff, _cli_look, _cli_report, _cli_shared, _cli_view, api
 from onnxroot._address import Address, parse_address
-from onnxroot._cli_shared import NAMES, plain_errors, print_json, shown
+from onnxroot._cli_shared import NAMES, plain_errors, shown
 from onnxroot._limits import Limits
-from onnxroot._output import say
+from onnxroot._output import print_json, say
+from onnxroot._readable import readable
 
 __all__ = ["main"]
 
@@ -44,7 +45,7 @@ def _print_include_dir(context: click.Context, _: click.Parameter, asked: bool) 
     help="Print the folder of the C++ reader, onnxroot.hxx, and exit.",
 )
 @click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
-@click.option("-v", "--verbose", is_flag=True, help="Say at the end how long it took.")
+@click.option("-v", "--verbose", is_flag=True, help="Say what was written, and what it took.")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.option(
     "--limit",
@@ -65,13 +66,25 @@ def main(*, quiet: bool, verbose: bool, debug: bool, limits: Limits) -> None:
     if verbose:
         start = time.perf_counter()
         click.get_current_context().call_on_close(
-            lambda: say(f"onnxroot: {time.perf_counter() - start:.2f} s", err=True)
+            lambda: say(f"onnxroot: {_cost(time.perf_counter() - start)}", err=True)
         )
 
 
+def _cost(seconds: float) -> str:
+    """Return what the command has taken of the machine."""
+    text = f"{seconds:.2f} s, {time.process_time():.2f} s of processors with the start"
+    if sys.platform == "win32":
+        return text
+    import resource  # noqa: PLC0415  (not on Windows)
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    nbytes = unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return f"{text}, {readable(nbytes)} of memory at most"
+
+
 @main.command(context_settings=NAMES)
-@click.argument("source", metavar="SRC")
-@click.argument("destination", metavar="DST")
+@_cli_shared.address("source", "SRC")
+@_cli_shared.address("destination", "DST")
 @click.option("--replace", is_flag=True, help="Replace the model that is there.")
 @_cli_shared.compression
 @_cli_shared.timeout
@@ -84,10 +97,11 @@ def cp(source: str, destination: str, **options: Any) -> None:
     onnxroot cp models.root:tagger models.root:backup/tagger
     """  # noqa: D301  (click's mark for lines as they are)
     api.copy(source, destination, limits=_cli_shared.limits(), **options)
+    _cli_shared.tell_of(source, destination)
 
 
 @main.command(context_settings=NAMES)
-@click.argument("models", metavar="MODEL...", nargs=-1, required=True)
+@_cli_shared.address("models", "MODEL...", nargs=-1, required=True)
 @_cli_shared.timeout
 @plain_errors
 def rm(models: tuple[str, ...], *, timeout: float) -> None:
@@ -101,7 +115,7 @@ def rm(models: tuple[str, ...], *, timeout: float) -> None:
 
 
 @main.command(context_settings=NAMES)
-@click.argument("model", metavar="MODEL")
+@_cli_shared.address("model", "MODEL")
 @click.option("--run", is_flag=True, help="Run it on its samples too, with onnxruntime.")
 @click.option("--tensors", is_flag=True, help="List the tensors: which can be read, which not.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -111,7 +125,11 @@ def verify(model: str, *, run: bool, tensors: bool, as_json: bool, timeout: floa
     """Check that a stored model is what was written; exit with 1 if it is not.
 
     Given a file that holds several models, checks all of them.
-    """
+
+    \b
+    onnxroot verify models.root
+    onnxroot verify --tensors models.root:tagger
+    """  # noqa: D301  (click's mark for lines as they are)
     with shown(f"verifying {model}"):
         reports = [
             api.verify(

@@ -54,13 +54,15 @@ class Column:
 
     def to_list(self) -> list[Any]:
         """Return Python values, text as in `text`: for showing, not for storing."""
-        values: list[Any] = self.values.tolist()
         offsets = list(self.offsets)
+        values: list[Any]
         if self.is_text:
             data, edges = self.values.tobytes(), offsets.pop().tolist()
             values = [
                 data[a:b].decode(errors="backslashreplace") for a, b in itertools.pairwise(edges)
             ]
+        else:
+            values = self.values.tolist()
         for edges in (level.tolist() for level in reversed(offsets)):
             values = [values[a:b] for a, b in itertools.pairwise(edges)]
         return values
