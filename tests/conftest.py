@@ -1,6 +1,7 @@
 """Hypothesis profiles, and the count of the models that came back at the end of a run."""
 
 import os
+import signal
 from collections import Counter, defaultdict
 
 import portalocker
@@ -13,6 +14,10 @@ pytest.register_assert_rewrite(*(f"tests.{name}" for name in SHARED))
 
 from tests.cxx import Probe, compile_program  # noqa: E402
 from tests.samples import COUNTED, OUTCOMES, SAID  # noqa: E402
+
+# A script that starts tests in the background has their children ignore Ctrl-C, which some wait for.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile(
     "default",
