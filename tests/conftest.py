@@ -15,7 +15,7 @@ pytest.register_assert_rewrite(*(f"tests.{name}" for name in SHARED))
 from tests.cxx import Probe, compile_program  # noqa: E402
 from tests.samples import COUNTED, OUTCOMES, SAID  # noqa: E402
 
-# A script that starts tests in the background has their children ignore Ctrl-C, which some wait for.
+# In the background of a script, processes ignore Ctrl-C, which some tests wait for.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
