@@ -11,8 +11,8 @@ folder::
     golden_models/<name>/<name>.v1.root     what format version 1 writes; its name there: "model"
     golden_models/<name>/golden.json        sizes and digests of all of these, and their origin
 
-``catalogue.json`` has the digest of each golden.json, so that no model is lost unseen. Nothing is
-made while a file is missing or not as recorded: restore it first.
+``catalogue.json`` has the digest of each golden.json, so that no model is lost unseen, and of each
+module here. Nothing is made while a file of a model is missing or changed: restore it first.
 
 Usage, from anywhere::
 
@@ -27,7 +27,7 @@ What was released is never replaced: a change of the format writes ``.v2.root`` 
 Making models needs the packages that golden.json names, ``--check`` needs Python alone. The same
 versions make the same ``.onnx`` again; ROOT files and sources carry dates and differ every time.
 
-To add a model, write its make.py and run this script.
+To add a model, write its make.py and run this script; CONTRIBUTING.md has an example.
 """
 
 from __future__ import annotations
@@ -189,8 +189,11 @@ def check(names: Iterable[str], *, complete: bool = True) -> list[str]:
     problems = [problem for name in names for problem in _check_folder(HERE / name)]
     if complete:
         problems += _check_catalogue()
-        new = sorted(set(_records()) - set(_recorded()))
+        new = sorted(set(_records()) - set(_recorded("models")))
         problems += [f"{name}: not in {CATALOGUE.name}" for name in new]
+        recorded, found = _recorded("modules"), _modules()
+        changed = {file for file in {*recorded, *found} if recorded.get(file) != found.get(file)}
+        problems += [f"{file}: not as {CATALOGUE.name} has it" for file in sorted(changed)]
     return problems
 
 
@@ -235,7 +238,7 @@ def _report(problems: list[str]) -> int:
 
 def _changed(*, besides: set[str]) -> list[str]:
     """Return what is not as recorded; of models to be replaced, only their records count."""
-    kept = sorted(set(_recorded()) & set(_records()) - besides)
+    kept = sorted(set(_recorded("models")) & set(_records()) - besides)
     return check(kept, complete=False) + _check_catalogue()
 
 
@@ -402,19 +405,25 @@ def _write_json(path: Path, content: dict[str, Any]) -> None:
 
 
 def _records() -> dict[str, str]:
-    """Return the digest of each record."""
+    """Return the digest of each record, by the name of the model."""
     paths = sorted(HERE.glob(f"*/{RECORD}"))
     return {path.parent.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
 
-def _recorded() -> dict[str, str]:
-    """Return the digest of each record that the catalogue has."""
-    models: dict[str, str] = _read_json(CATALOGUE)["models"] if CATALOGUE.exists() else {}
-    return models
+def _modules() -> dict[str, str]:
+    """Return the digest of each module here: they shape what recipes make."""
+    paths = sorted(HERE.glob("*.py"))
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+
+
+def _recorded(kind: str) -> dict[str, str]:
+    """Return the digests of the ``models`` or ``modules`` that the catalogue has."""
+    digests: dict[str, str] = _read_json(CATALOGUE)[kind] if CATALOGUE.exists() else {}
+    return digests
 
 
 def _write_catalogue() -> None:
-    _write_json(CATALOGUE, {"models": _records()})
+    _write_json(CATALOGUE, {"models": _records(), "modules": _modules()})
 
 
 # --- checking ------------------------------------------------------------------------------------
@@ -422,7 +431,7 @@ def _write_catalogue() -> None:
 
 def _check_catalogue() -> list[str]:
     """Return which models of the catalogue are gone, or have another record."""
-    recorded, found = _recorded(), _records()
+    recorded, found = _recorded("models"), _records()
     return [f"{name}: missing" for name in sorted(set(recorded) - set(found))] + [
         f"{name}/{RECORD}: not as {CATALOGUE.name} has it"
         for name, digest in recorded.items()

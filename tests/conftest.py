@@ -1,7 +1,10 @@
 """Hypothesis profiles, and the count of the models that came back at the end of a run."""
 
+import os
+import signal
 from collections import Counter, defaultdict
 
+import portalocker
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -11,6 +14,10 @@ pytest.register_assert_rewrite(*(f"tests.{name}" for name in SHARED))
 
 from tests.cxx import Probe, compile_program  # noqa: E402
 from tests.samples import COUNTED, OUTCOMES, SAID  # noqa: E402
+
+# In the background of a script, processes ignore Ctrl-C, which some tests wait for.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile(
     "default",
@@ -31,9 +38,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def probe(tmp_path_factory):
-    """Start the program that calls the C++ reader; it takes 10 s to compile."""
-    program = tmp_path_factory.mktemp("cpp") / "probe"
-    with Probe(compile_program("probe.cxx", program, "-O1")) as started:
+    """Start the program that calls the C++ reader; the first worker compiles it, for 10 s."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    program = folder / "probe"
+    with portalocker.Lock(folder / "probe.lock", timeout=600):
+        if not program.exists():
+            compile_program("probe.cxx", program, "-O1")
+    with Probe(program) as started:
         yield started
 
 

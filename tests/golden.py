@@ -22,9 +22,11 @@ from onnxroot.adapter import Options, find_adapter
 from onnxroot.errors import MissingDependencyError, UnsupportedModelError
 
 GOLDEN_FOLDER = Path(__file__).resolve().parents[1] / "golden_models"
-CATALOGUE_TEXT = (GOLDEN_FOLDER / "catalogue.json").read_text(encoding="utf-8")
+CATALOGUE_TEXT = (GOLDEN_FOLDER / "catalogue.json").read_bytes().decode()
 CATALOGUE: dict[str, str] = json.loads(CATALOGUE_TEXT)["models"]
 """Digests of the records: a golden model that is lost must fail, not shrink a loop."""
+MODULES: dict[str, str] = json.loads(CATALOGUE_TEXT)["modules"]
+"""Digests of what recipes share."""
 GOLDEN_NAMES = tuple(CATALOGUE)
 
 Arrays = dict[str, np.ndarray]

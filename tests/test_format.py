@@ -39,6 +39,7 @@ from tests.model_encodings import (
     record,
     varint,
 )
+from tests.samples import PECULIAR
 
 N_RANDOM_MODELS = 60
 
@@ -127,8 +128,22 @@ def golden_roots() -> Iterator[tuple[str, str]]:
         yield from ((name, path.name) for path in sorted(golden(name).parent.glob("*.root")))
 
 
-GOLDEN = [pytest.param(case, id="-".join(case)) for case in golden_roots()]
-RANDOM = [pytest.param(seed, id=f"seed{seed}") for seed in range(N_RANDOM_MODELS)]
+def sweep_unless(*, needed: bool) -> list[pytest.MarkDecorator]:
+    return [] if needed else [pytest.mark.sweep]
+
+
+GOLDEN = [
+    pytest.param(
+        (name, which),
+        id=f"{name}-{which}",
+        marks=sweep_unless(needed=which != "today" or name in PECULIAR),
+    )
+    for name, which in golden_roots()
+]
+RANDOM = [
+    pytest.param(seed, id=f"seed{seed}", marks=sweep_unless(needed=seed < N_RANDOM_MODELS // 3))
+    for seed in range(N_RANDOM_MODELS)
+]
 
 every_sample = pytest.mark.parametrize("sample", GOLDEN + RANDOM, indirect=True)
 random_samples = pytest.mark.parametrize("sample", RANDOM, indirect=True)

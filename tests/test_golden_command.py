@@ -17,11 +17,11 @@ def folder(tmp_path):
     """A copy of three of the golden models, with a catalogue of their own."""
     for path in GOLDEN_FOLDER.glob("*.py"):
         shutil.copy(path, tmp_path)
-    catalogue = json.loads((GOLDEN_FOLDER / "catalogue.json").read_text())["models"]
+    catalogue = json.loads((GOLDEN_FOLDER / "catalogue.json").read_text())
     names = (ONE, "external_data", "cnn_calorimeter")
     for name in names:
         shutil.copytree(GOLDEN_FOLDER / name, tmp_path / name)
-    kept = {"models": {name: catalogue[name] for name in names}}
+    kept = catalogue | {"models": {name: catalogue["models"][name] for name in names}}
     (tmp_path / "catalogue.json").write_text(json.dumps(kept))
     return tmp_path
 
@@ -59,6 +59,35 @@ def test_a_model_or_a_record_that_is_lost_is_named(folder):
     assert f"{ONE}/golden.json: missing or unreadable" in run(folder, "--check")[1]
     shutil.rmtree(folder / ONE)
     assert run(folder, "--check") == (1, f"{ONE}: missing\n")
+
+
+def test_nothing_is_made_while_something_is_lost(folder):
+    """Or changed: the catalogue would take it for right."""
+    shutil.copytree(folder / "external_data", folder / "another")
+    for file in (folder / "another").iterdir():
+        if file.is_file() and file.name != "make.py":
+            file.unlink()
+    before = (folder / "catalogue.json").read_bytes()
+    record = (folder / ONE / "golden.json").read_bytes()
+    for content in (record + b"\n", None):
+        (folder / ONE / "golden.json").unlink()
+        if content:
+            (folder / ONE / "golden.json").write_bytes(content)
+        for options in ((), ("--release", "1.0.0"), ("--replace", ONE), ("--only", "another")):
+            code, text = run(folder, *options)
+            assert (code, f"{ONE}" in text) == (1, True), text
+            assert text.endswith("restore this from version control first\n")
+        assert not (folder / "another" / "golden.json").exists()
+        assert (folder / "catalogue.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("file", ["_golden.py", "generate.py"])
+def test_a_module_that_changed_is_named(folder, file):
+    with (folder / file).open("a") as module:
+        module.write("\n")
+    assert run(folder, "--check") == (1, f"{file}: not as catalogue.json has it\n")
+    assert run(folder)[0] == 0
+    assert run(folder, "--check")[0] == 0
 
 
 def test_what_was_released_is_never_replaced(folder):

@@ -1,5 +1,12 @@
 """The golden models' sources, converted today: the same outputs, and how the bytes differ."""
 
+import re
+import shutil
+import subprocess
+import sys
+import textwrap
+from importlib.util import find_spec
+
 import pytest
 
 pytest.importorskip("onnxruntime")
@@ -7,6 +14,7 @@ pytest.importorskip("onnxruntime")
 from onnxroot.adapter import find_adapter
 from onnxroot.errors import MissingDependencyError
 from tests.golden import (
+    GOLDEN_FOLDER,
     WITH_SOURCE,
     convert,
     disagreement,
@@ -51,3 +59,26 @@ def test_a_source_converted_today_gives_the_same_outputs(name, record_property):
 def test_every_source_has_an_adapter():
     for name in WITH_SOURCE:
         assert find_adapter(source_of(name)), name
+
+
+@pytest.mark.skipif(not (find_spec("skops") and find_spec("skl2onnx")), reason="needs scikit-learn")
+def test_a_new_model_as_the_documentation_has_it(tmp_path):
+    """One folder and one command."""
+    text = (GOLDEN_FOLDER.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    name = re.search(r"`golden_models/(\w+)/make.py`", text)[1]
+    (recipe,) = re.findall(r"\n   ```python\n(.*?)   ```\n", text, re.DOTALL)
+    for path in GOLDEN_FOLDER.glob("*.py"):
+        shutil.copy(path, tmp_path)
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "make.py").write_text(textwrap.dedent(recipe), encoding="utf-8")
+    made = []
+    for options in ([], ["--check"], ["--replace", name]):
+        command = [sys.executable, tmp_path / "generate.py", *options]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr[-2000:]
+        made.append((tmp_path / name / f"{name}.onnx").read_bytes())
+    assert made[0] == made[2]
+    assert {path.name for path in (tmp_path / name).iterdir()} - {"__pycache__"} == {
+        *(f"{name}.onnx", f"{name}.npz", f"{name}.v1.root"),
+        *("golden.json", "make.py", "source"),
+    }

@@ -4,8 +4,9 @@ Usage: driver.py CRASH.so FILE.root MODEL.onnx OTHER.onnx FOLDER WAY...
 
 CRASH.so is crash.c, preloaded. FILE.root holds the models ``models/a`` and ``models/b``, both
 MODEL.onnx, and other objects. For each operation, each way to fail and each write, a copy of it
-suffers. WAYs are kill, part and full, as in crash.c. FOLDER gets the files that are left, each
-content once. Prints JSON: by operation and way how many writes there were, and what was left.
+suffers. WAYs are kill, part and full, as in crash.c, and leave. FOLDER gets what is left, each
+content once. Prints JSON: by operation and way how many writes there were, and what was left. The
+way leave kills too, but does not change the file again: somebody else does.
 """
 
 import ctypes
@@ -21,12 +22,13 @@ from pathlib import Path
 import onnxroot
 from tests.layout import check_layout
 
-WAYS = {"kill": 1, "part": 2, "full": 3}
+WAYS = {"kill": 1, "part": 2, "full": 3, "leave": 1}
 MOST = 500  # writes; an operation with more never ends
 
 crash = ctypes.CDLL(sys.argv[1])
 pristine, model, other, folder = map(Path, sys.argv[2:6])
 OLD, NEW = model.read_bytes(), other.read_bytes()
+seen: dict[tuple[str, str], tuple[str, str]] = {}
 
 OPERATIONS = {
     # what is done, and which models are there if it was
@@ -74,18 +76,29 @@ def run(name: str, way: str, at: int, path: Path) -> int:
 
 
 def judge(name: str, path: Path, way: str, status: int) -> str:
-    """Say what a file is after the failure; then change it again, and look once more."""
-    before, after = {"a": OLD, "b": OLD}, OPERATIONS[name][1]
+    """Say what a file is after the failure, and after it was changed again."""
     if status not in ({signal.SIGKILL} if way != "full" else {0x100, 0x200}):
         return f"status {status:#x}"
     content = path.read_bytes()
-    found = models_in(path)
-    outcome = "before" if found == before else "after" if found == after else "damaged"
+    case = name, hashlib.sha256(content).hexdigest()[:16]
+    if case not in seen:  # failures of different ways leave the same files
+        (folder / f"{case[1]}.root").write_bytes(content)
+        seen[case] = examine(name, path, again=way != "leave")
+    outcome, fault = seen[case]
     if way == "full" and outcome != ("before" if status == 0x200 else "after"):
         outcome = f"{outcome}, although the error said otherwise"
     if way == "full" and status == 0x200 and content != pristine.read_bytes():
         outcome = "changed by an operation that failed"
-    (folder / f"{hashlib.sha256(content).hexdigest()[:16]}.root").write_bytes(content)
+    return fault or outcome
+
+
+def examine(name: str, path: Path, *, again: bool) -> tuple[str, str]:
+    """Look at a file, change it again, look once more; return what it was, and what is wrong."""
+    before, after = {"a": OLD, "b": OLD}, OPERATIONS[name][1]
+    found = models_in(path)
+    outcome = "before" if found == before else "after" if found == after else "damaged"
+    if not again:
+        return outcome, ""
     try:
         check_layout(path)
         onnxroot.write(OLD, f"{path}:models/next")  # another change to the same directory
@@ -94,10 +107,10 @@ def judge(name: str, path: Path, way: str, status: int) -> str:
             OPERATIONS[name][0](path)
             check_layout(path)
     except AssertionError as error:
-        return f"damaged: {error}"
+        return outcome, f"damaged: {error}"
     if models_in(path) != {**after, "next": OLD}:
-        outcome = "damaged by the next change"
-    return outcome
+        return outcome, "damaged by the next change"
+    return outcome, ""
 
 
 def main() -> None:

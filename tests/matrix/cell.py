@@ -130,7 +130,8 @@ def count_answers(ask: Callable[[], dict[str, str]]) -> dict[str, Any]:
     try:
         answers = ask()
     except Exception as error:  # noqa: BLE001  (see `count`)
-        answers = dict.fromkeys(GOLDEN_NAMES, f"{type(error).__name__}: {error}")
+        fault = " ".join(f"{type(error).__name__}: {error}".split())
+        answers = dict.fromkeys(GOLDEN_NAMES, fault)
     return count(answers, answers.__getitem__)
 
 

@@ -46,7 +46,7 @@ Cell = dict[str, Any]
 
 def main(environments: str, *cells_of_tox: str) -> int:
     """Ask all cells, print and write the table; return the exit code."""
-    folder, names = Path(environments), [name.strip(",") for name in cells_of_tox]
+    folder, names = Path(environments).resolve(), [name.strip(",") for name in cells_of_tox]
     pythons = {name: folder / name / "bin" / "python" for name in names}
     absent = {name: why_absent(name) for name, python in pythons.items() if not python.exists()}
     there = [name for name in names if name not in absent]
