@@ -73,12 +73,12 @@ def test_every_file_is_as_recorded(name):
 def test_a_recipe_makes_its_model_again(name, monkeypatch):
     """Byte for byte, with the versions on record. `test_golden_sources` has those of frameworks."""
     monkeypatch.syspath_prepend(GOLDEN_FOLDER)
+    if versions := other_versions(name):  # an older onnx may lack what it needs
+        pytest.skip(f"made with {versions}")
     try:
         made = make_again(name)
     except MissingDependencyError as error:
         pytest.skip(str(error))
-    if versions := other_versions(name):
-        pytest.skip(f"made with {versions}")
     assert hashlib.sha256(made.onnx).hexdigest() == files_of(name)[f"{name}.onnx"]
     for location, content in made.external.items():
         assert hashlib.sha256(content).hexdigest() == files_of(name)[location]
