@@ -77,7 +77,8 @@ def signature(value):
     if value.shape is not None:
         dims = (str(d) if isinstance(d, int) else f"{as_hex(d or '')}?" for d in value.shape)
         shape = "".join(f"{dim}," for dim in dims)
-    return f"{as_hex(value.name)}|{value.type}|{shape}"
+    kind = value.type.partition("(")[0]  # of a type that holds others, C++ gives no more
+    return f"{as_hex(value.name)}|{kind}|{shape}"
 
 
 def check(probe, models, folder, record, what):
