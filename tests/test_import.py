@@ -40,6 +40,54 @@ def test_public_names():
         assert getattr(onnxroot, name).__doc__
 
 
+USES = [
+    "not {'numpy', 'onnxroot.api', 'onnxroot.errors'} & set(sys.modules)",
+    "{*onnxroot.__all__, 'errors', '__doc__'} < set(dir(onnxroot))",
+    "onnxroot.errors.FormatError is onnxroot.FormatError",
+    "onnxroot.api.open is onnxroot.open is not open",
+    "again(onnxroot.FormatError('why', offset=3)).args == ('byte 3: why',)",
+    "again(onnxroot.write) is onnxroot.write",
+    "again(onnxroot.Limits(depth=3)) == onnxroot.Limits(depth=3)",
+    "all(getattr(onnxroot, name).__name__ == f'onnxroot.{name}' for name in modules)",
+    "names('from onnxroot import write as w, open')['open'] is onnxroot.open",
+    "names('from onnxroot.errors import FormatError')['FormatError'] is onnxroot.FormatError",
+    "names('import onnxroot.many as m')['m'].convert_many is onnxroot.convert_many",
+    "set(onnxroot.__all__) == names('from onnxroot import *').keys()",
+    "not any(hasattr(onnxroot, name) for name in ('wirte', '_nothing', '__wrapped__'))",
+    "inspect.getmodule(onnxroot.write) is onnxroot.api",
+    "all(f' {name}(' in pydoc.render_doc(onnxroot) for name in onnxroot.__all__)",
+]
+
+USER = """
+import inspect, pickle, pydoc, sys
+import onnxroot
+modules = ("adapter", "api", "errors", "many", "model", "tables")
+def again(value):
+    return pickle.loads(pickle.dumps(value))
+def names(line):
+    found = {}
+    exec(line, found)
+    del found["__builtins__"]
+    return found
+pydoc.plain_text = pydoc.TextDoc()
+pydoc.TextDoc.bold = lambda self, text: text
+print([use for use in sys.argv[1:] if not eval(use)])
+"""
+
+
+def test_names_that_are_imported_when_asked_for_can_be_used_in_every_way():
+    command = [sys.executable, "-c", USER, *USES]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
+def test_a_name_that_is_not_there():
+    with pytest.raises(AttributeError, match="module 'onnxroot' has no attribute 'wirte'"):
+        onnxroot.wirte  # noqa: B018
+    with pytest.raises(ImportError, match="cannot import name 'wirte' from 'onnxroot'"):
+        from onnxroot import wirte  # noqa: F401, PLC0415
+
+
 def test_include_dir():
     """The folder has the C++ reader, and the command prints the same one."""
     folder = Path(onnxroot.include_dir())

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import os
-import signal
-import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
 from functools import wraps
 from pathlib import Path
-from types import FrameType
 from typing import Any, NoReturn, ParamSpec, TypeVar
 
 import click
@@ -21,6 +17,7 @@ from onnxroot._busy import Shown, busy
 from onnxroot._limits import DEFAULT_LIMITS, Limits
 from onnxroot._output import STANDARD_OUTPUT, say
 from onnxroot._readable import readable
+from onnxroot._signals import orderly_end
 from onnxroot.errors import ModelNotFoundError, OnnxRootError
 
 __all__ = [
@@ -85,7 +82,7 @@ def plain_errors(command: Callable[P, R]) -> Callable[P, R]:
     @wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
-            with _orderly_end():
+            with orderly_end():
                 return command(*args, **kwargs)
         except OnnxRootError as error:
             _fail(str(error), error)
@@ -124,27 +121,6 @@ def _hint(error: OSError) -> str:
             near = get_close_matches(path.name, names, n=1, cutoff=0.75)
             return f"; did you mean {str(path.with_name(near[0]))!r}?" if near else ""
     return ""
-
-
-@contextmanager
-def _orderly_end() -> Iterator[None]:
-    """Let a request to end the program clean up, as Ctrl-C does."""
-
-    def stop(number: int, _frame: FrameType | None) -> NoReturn:
-        sys.exit(128 + number)
-
-    wanted = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    if threading.current_thread() is not threading.main_thread():
-        wanted = []  # others can't
-    before = {number: signal.getsignal(number) for number in wanted}
-    changed = [number for number in wanted if before[number] == signal.SIG_DFL]
-    for number in changed:
-        signal.signal(number, stop)
-    try:
-        yield
-    finally:
-        for number in changed:
-            signal.signal(number, before[number])
 
 
 def _fail(message: str, error: BaseException, code: int = 2) -> NoReturn:

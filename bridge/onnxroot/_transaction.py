@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -25,6 +24,12 @@ class Transaction:
         """Begin with no files."""
         self._pending: list[tuple[Path, Path, bool]] = []
         self._made: list[Path] = []  # folders, and files that have their names
+        self._done = False
+
+    def __del__(self) -> None:
+        """Clean up where a Ctrl-C came between the calls that would have."""
+        if hasattr(self, "_done"):  # or it has not begun
+            self._clean_up()
 
     def __enter__(self) -> Transaction:
         """Return the transaction."""
@@ -44,25 +49,32 @@ class Transaction:
         """
         if isinstance(error, OSError) and error.errno and not error.filename and self._pending:
             error.filename = str(self._pending[-1][1])  # of a write, to say what did not work
-        done = False
         try:
             if kind is None:
-                for path, _, _ in self._pending:
-                    _sync(path)
-                for path, place, replace in self._pending:
-                    if replace:
-                        path.replace(place)
-                    else:
-                        self._made.append(_name(path, place))
-                done = True  # all have their names, and others may have seen them
-                for folder in {place.parent for _, place, _ in self._pending}:
-                    _sync(folder)
+                self._give_names()
         finally:
-            for path, _, _ in self._pending:
-                path.unlink(missing_ok=True)
-            for path in [] if done else reversed(self._made):
-                with suppress(OSError):  # a folder that somebody else uses by now
-                    path.rmdir() if path.is_dir() else path.unlink()
+            self._clean_up()
+
+    def _give_names(self) -> None:
+        for path, _, _ in self._pending:
+            _sync(path)
+        for path, place, replace in self._pending:
+            if replace:
+                path.replace(place)
+            else:
+                self._made.append(_name(path, place))
+        self._done = True  # all have their names, and others may have seen them
+        for folder in {place.parent for _, place, _ in self._pending}:
+            _sync(folder)
+
+    def _clean_up(self) -> None:
+        """Delete what is temporary, and what was made unless all was; again does no harm."""
+        for path, _, _ in self._pending:
+            path.unlink(missing_ok=True)
+        for path in [] if self._done else reversed(self._made):
+            with suppress(OSError):  # a folder that somebody else uses by now
+                path.rmdir() if path.is_dir() else path.unlink()
+        self._pending, self._made = [], []
 
     def make_folder(self, folder: Path) -> None:
         """Make a folder, and those above it; without what they are for they are removed again.
@@ -90,16 +102,13 @@ class Transaction:
         """
         if not place.parent.is_dir():
             raise FileNotFoundError(f"{place.parent}: no such folder")
-        handle, name = tempfile.mkstemp(prefix=f".{place.name}.", suffix=".tmp", dir=place.parent)
-        path = Path(name)
+        mode = stat.S_IMODE(place.stat().st_mode) if place.exists() else None
+        path = place.with_name(f".{place.name}.{os.urandom(5).hex()}.tmp")
         self._pending.append((path, place, replace))
-        os.close(handle)
-        if place.exists():
-            path.chmod(stat.S_IMODE(place.stat().st_mode))
-        else:
-            mask = os.umask(0)
-            os.umask(mask)
-            path.chmod(0o666 & ~mask)
+        flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY
+        os.close(os.open(path, flags, 0o666 if mode is None else 0o600))
+        if mode is not None:
+            path.chmod(mode)
         return path
 
 
