@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +17,8 @@ from typing import Any
 
 from onnxroot.adapter import Options
 from onnxroot.errors import FormatError, OnnxRootError, UnsupportedModelError
+from onnxroot_adapters._archives import check_archive
+from onnxroot_adapters._hdf5 import check_hdf5
 from onnxroot_adapters._keras_config import (
     major_version,
     modernise,
@@ -93,15 +96,15 @@ def _written_by(path: Path, what: str, options: Options) -> int:
     """Return the major version of Keras that a file is from."""
     version: object = None
     if what == KERAS_ARCHIVE:
-        with zipfile.ZipFile(path) as archive:
-            if "metadata.json" in archive.namelist():
-                version = json.loads(archive.read("metadata.json")).get("keras_version")
+        with _explained(path, options), _archive(path) as archive:
+            version = _metadata(archive).get("keras_version")
         return major_version(version or "3")
     if what == WEIGHTS:
         where = options.architecture or architecture_beside(path)
         version = read_architecture(where).get("keras_version") if where else None
     h5py = require("h5py", extra="tensorflow", what="a model in HDF5")
-    with h5py.File(path, "r") as file:
+    with _explained(path, options), h5py.File(path, "r") as file:
+        check_hdf5(file, str(path))
         group = file.get("model_weights", file)
         version = version or file.attrs.get("keras_version", group.attrs.get("keras_version"))
     return major_version(version)
@@ -121,6 +124,7 @@ def _open_with(
             )
         h5py = require("h5py", extra="tensorflow", what="a model in HDF5")
         with h5py.File(path, "r") as file:
+            check_hdf5(file, str(path))
             if what == WEIGHTS:
                 return _open_weights(keras, path, file, custom, options)
             return _open_full(keras, path, file, custom, options)
@@ -198,12 +202,9 @@ def custom_objects_of(options: Options) -> dict[str, Any]:
 def _open_archive(
     keras: Any, path: Path, custom: dict[str, Any], options: Options
 ) -> tuple[Any, dict[str, str]]:
-    with zipfile.ZipFile(path) as archive:
+    with _archive(path) as archive:
         config = json.loads(archive.read("config.json"))
-        metadata = {}
-        if "metadata.json" in archive.namelist():
-            metadata = json.loads(archive.read("metadata.json"))
-        version = str(metadata.get("keras_version", "3"))
+        version = str(_metadata(archive).get("keras_version", "3"))
         _refuse_code(path, config, options)
         origin = {"keras_version": version}
         if major_version(version) >= 3 or runs_code(config):
@@ -227,6 +228,27 @@ def _open_archive(
                 count_by_one(file)
             model.load_weights(str(weights))
         return model, origin
+
+
+@contextmanager
+def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
+    """Open an archive, once it and the weights within have been looked at."""
+    check_archive(path)
+    h5py = require("h5py", extra="tensorflow", what="a .keras archive")
+    with zipfile.ZipFile(path) as archive:
+        if "model.weights.h5" in archive.namelist():
+            with archive.open("model.weights.h5") as member, tempfile.TemporaryFile() as weights:
+                shutil.copyfileobj(member, weights)
+                with h5py.File(weights, "r") as file:
+                    check_hdf5(file, f"{path}: model.weights.h5")
+        yield archive
+
+
+def _metadata(archive: zipfile.ZipFile) -> dict[str, Any]:
+    if "metadata.json" not in archive.namelist():
+        return {}
+    found = json.loads(archive.read("metadata.json"))
+    return found if isinstance(found, dict) else {}
 
 
 def _load(keras: Any, path: Path, custom: dict[str, Any], options: Options) -> Any:

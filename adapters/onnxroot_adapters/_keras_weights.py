@@ -48,14 +48,14 @@ class LayerWeights:
 
 
 def read_layers(group: Any, where: str) -> list[LayerWeights]:
-    """Read all weights of a group of HDF5; links to other files are refused.
+    """Read all weights of a group of HDF5.
 
     Args:
-        group: ``h5py.Group`` with the attribute ``layer_names``.
+        group: ``h5py.Group`` with the attribute ``layer_names``; of a file that `check_hdf5` took.
         where: The file, for messages.
 
     Raises:
-        FormatError: A layer or an array is missing, or lies elsewhere.
+        FormatError: A layer or an array is missing.
     """
     layers = []
     for name in _texts(group, "layer_names"):
@@ -82,20 +82,14 @@ def _texts(group: Any, name: str) -> list[str]:
 
 
 def _member(group: Any, name: str, where: str) -> Any:
-    """Return a group or an array that lies in the file itself."""
-    import h5py  # noqa: PLC0415  (whoever has a group has it)
-
+    """Return a group or an array."""
     found = group
     for part in name.split("/"):
         if not part:
             continue
         if part not in found:
             raise FormatError(f"{where}: no weights {name}; the file is damaged: get it again")
-        if not isinstance(found.get(part, getlink=True), h5py.HardLink):
-            raise FormatError(f"{where}: {name} is a link to elsewhere, which is not followed")
         found = found[part]
-    if isinstance(found, h5py.Dataset) and (found.external or found.is_virtual):
-        raise FormatError(f"{where}: {name} lies in another file, which is not opened")
     return found
 
 

@@ -10,8 +10,11 @@ import pickletools
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from itertools import count, islice
 from pathlib import Path
 from typing import IO, cast
+
+from onnxroot_adapters._archives import DAMAGED, names_in
 
 __all__ = ["NOT_ALLOWED", "globals_in", "modules_in", "pickle_head"]
 
@@ -22,6 +25,7 @@ NOT_ALLOWED = (
 """What is said of a pickle that the user has not allowed; alternatives follow."""
 
 _MOST_NAMES = 2000
+_MOST_OPCODES = 500_000  # a second's work
 _MOST_NBYTES = 1 << 24
 
 
@@ -71,16 +75,21 @@ def globals_in(path: Path) -> list[str]:
     Nothing is run. It tells what a file is, not what it does: a pickle can hide what it names.
     """
     if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            for name in archive.namelist():
-                if name.endswith("/data.pkl"):
-                    with archive.open(name) as file:
-                        return list(dict.fromkeys(_globals(file)))
-        return []
+        inner = [name for name in names_in(path) if name.endswith("/data.pkl")]
+        if not inner:
+            return []
+        try:
+            with zipfile.ZipFile(path) as archive, archive.open(inner[0]) as file:
+                return list(dict.fromkeys(_globals(file)))
+        except DAMAGED:
+            return []
     if pickle_head(path)[:1] != b"\x80":
         return []
-    with _open(path) as file:
-        return list(dict.fromkeys(_globals(file)))
+    try:
+        with _open(path) as file:
+            return list(dict.fromkeys(_globals(file)))
+    except (OSError, EOFError, zlib.error, lzma.LZMAError):
+        return []
 
 
 def _globals(file: IO[bytes]) -> Iterator[str]:
@@ -88,18 +97,18 @@ def _globals(file: IO[bytes]) -> Iterator[str]:
     texts: list[str] = []
     n_names = 0
     data = io.BytesIO(file.read(_MOST_NBYTES))
+    opcodes = (opcode for _ in count() for opcode in pickletools.genops(data))
     try:
-        while n_names <= _MOST_NAMES:
-            for opcode, argument, _ in pickletools.genops(data):
-                if opcode.name == "GLOBAL":
-                    yield str(argument).replace(" ", ".")
-                    n_names += 1
-                elif opcode.name == "STACK_GLOBAL" and len(texts) >= 2:
-                    yield ".".join(texts[-2:])
-                    n_names += 1
-                elif isinstance(argument, str):
-                    texts = [*texts[-3:], argument]
-                if n_names > _MOST_NAMES:
-                    return
+        for opcode, argument, _ in islice(opcodes, _MOST_OPCODES):
+            if opcode.name == "GLOBAL":
+                yield str(argument).replace(" ", ".")
+                n_names += 1
+            elif opcode.name == "STACK_GLOBAL" and len(texts) >= 2:
+                yield ".".join(texts[-2:])
+                n_names += 1
+            elif isinstance(argument, str):
+                texts = [*texts[-3:], argument]
+            if n_names > _MOST_NAMES:
+                return
     except Exception:  # noqa: BLE001  (pickletools raises of all kinds; what was found, counts)
         return

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import warnings
-import zipfile
 from pathlib import Path
 from typing import Any
 
 from onnxroot.adapter import Options
 from onnxroot.errors import FormatError, UnsupportedModelError
+from onnxroot_adapters._archives import check_archive, names_in
 from onnxroot_adapters._require import require
 
 __all__ = ["is_skops", "load_skops"]
@@ -35,10 +35,7 @@ KNOWN = frozenset(
 
 def is_skops(path: Path) -> bool:
     """Say whether a file is a zip archive with skops' schema in it."""
-    if not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        return "schema.json" in archive.namelist()
+    return "schema.json" in names_in(path)
 
 
 def load_skops(path: Path, options: Options) -> Any:
@@ -49,10 +46,11 @@ def load_skops(path: Path, options: Options) -> Any:
 
     Raises:
         UnsupportedModelError: Some are not; the message names them.
-        FormatError: It can't be opened.
+        FormatError: It can't be opened, or must not be: see `check_archive`.
         MissingDependencyError: skops is not installed.
     """
     io = require("skops.io", extra="sklearn", what="a .skops file")
+    check_archive(path)
     try:
         unknown = set(io.get_untrusted_types(file=path)) - KNOWN
     except Exception as error:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from onnxroot.errors import FormatError
+from onnxroot_adapters._archives import names_in
 
 __all__ = [
     "ARCHITECTURE",
@@ -64,10 +64,10 @@ def _is_saved_model(path: Path) -> bool:
 
 
 def _is_keras_archive(path: Path) -> bool:
-    with suppress(zipfile.BadZipFile, OSError), zipfile.ZipFile(path) as archive:
-        names = set(archive.namelist())
-        return "config.json" in names and ("model.weights.h5" in names or "metadata.json" in names)
-    return path.suffix == ".keras"  # a damaged one: opening it says so
+    names = set(names_in(path))
+    if not names:
+        return path.suffix == ".keras"  # a damaged one: opening it says so
+    return "config.json" in names and ("model.weights.h5" in names or "metadata.json" in names)
 
 
 def _describe_hdf5(path: Path) -> str | None:
@@ -137,7 +137,9 @@ def read_architecture(path: Path) -> dict[str, Any]:
         found = json.loads(path.read_text(encoding="utf-8"))
         if isinstance(found, str):  # json.dump(model.to_json()) is text within text
             found = json.loads(found)
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, FormatError):
+            raise
         raise FormatError(f"{path}: not JSON: {error}") from error
     if not isinstance(found, dict) or "class_name" not in found or "config" not in found:
         raise FormatError(

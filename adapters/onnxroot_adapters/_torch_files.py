@@ -17,6 +17,7 @@ from typing import Any
 
 from onnxroot.adapter import Options
 from onnxroot.errors import FormatError, OnnxRootError, UnsupportedModelError
+from onnxroot_adapters._archives import check_archive, names_in
 from onnxroot_adapters._conclude import digest_of
 from onnxroot_adapters._pickles import NOT_ALLOWED, globals_in
 from onnxroot_adapters._require import require
@@ -50,13 +51,12 @@ def describe(path: Path) -> str | None:
         if head[:1] == b"\x80" and any(name.startswith("torch.") for name in globals_in(path)):
             return _PICKLE
         return _SAFETENSORS if _is_safetensors(path, head) else None
-    except (zipfile.BadZipFile, OSError):
+    except OSError:
         return None
 
 
 def _describe_archive(path: Path) -> str | None:
-    with zipfile.ZipFile(path) as archive:
-        names = archive.namelist()
+    names = names_in(path)
     inner = {name.partition("/")[2] for name in names}
     if any(name.startswith("data/aotinductor/") for name in inner):
         return _COMPILED
@@ -87,7 +87,7 @@ def _is_safetensors(path: Path, head: bytes) -> bool:
         file.seek(8)
         try:
             header = json.loads(file.read(size))
-        except ValueError:
+        except (ValueError, RecursionError):
             return False
     return isinstance(header, dict) and all(
         name == "__metadata__" or (isinstance(entry, dict) and "data_offsets" in entry)
@@ -113,6 +113,8 @@ def open_file(path: Path, options: Options) -> Any:
         MissingDependencyError: A package is not installed.
     """
     what = describe(path)
+    if zipfile.is_zipfile(path):
+        check_archive(path)
     with _named(path):
         if what is None:
             raise FormatError("is not a file that PyTorch writes, or damaged")
