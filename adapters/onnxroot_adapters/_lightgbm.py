@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy.typing as npt
 from onnx import ModelProto
 
 from onnxroot.errors import UnsupportedModelError
+from onnxroot_adapters._lightgbm_file import check_lightgbm
 from onnxroot_adapters._require import require
 from onnxroot_adapters._sklearn_inputs import Column
 from onnxroot_adapters._tree_parts import Head, assemble
@@ -37,9 +39,15 @@ ZERO = np.float32(1e-35)
 
 
 def load(path: str) -> Any:
-    """Open a text file of LightGBM as a booster."""
+    """Open a text file of LightGBM as a booster.
+
+    Raises:
+        FormatError: It contradicts itself.
+    """
     lightgbm = require("lightgbm", extra="trees", what="a model of LightGBM")
-    return lightgbm.Booster(model_file=path)
+    data = Path(path).read_bytes()
+    check_lightgbm(data, path)
+    return lightgbm.Booster(model_str=data.decode("utf-8"))
 
 
 def subject(model: Any) -> Subject:

@@ -22,6 +22,7 @@ from onnxroot_adapters._conclude import digest_of
 from onnxroot_adapters._pickles import NOT_ALLOWED, globals_in
 from onnxroot_adapters._require import require
 from onnxroot_adapters._torch_archives import check_program, check_script
+from onnxroot_adapters._torch_inference import quiet
 
 __all__ = ["describe", "open_file", "provenance_of"]
 
@@ -162,7 +163,8 @@ def _open_program(path: Path, options: Options) -> Any:
                     "(--allow-pickle, allow_pickle=True)"
                 ) from error.__cause__
         try:
-            program = torch.export.load(file)
+            with quiet():  # it logs tracebacks of its own
+                program = torch.export.load(file)
         except Exception as error:
             raise FormatError(
                 f"PyTorch {torch.__version__} can't open this exported program: "

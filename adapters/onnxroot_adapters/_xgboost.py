@@ -16,6 +16,7 @@ from onnxroot_adapters._require import require
 from onnxroot_adapters._sklearn_inputs import Column
 from onnxroot_adapters._tree_parts import Head, assemble
 from onnxroot_adapters._tree_subject import OPSET, Step, Subject, quiet
+from onnxroot_adapters._xgboost_file import check_xgboost
 
 __all__ = ["load", "subject"]
 
@@ -37,9 +38,14 @@ LINKS = {
 
 
 def load(path: str) -> Any:
-    """Open a file of XGBoost, as the kind of estimator that wrote it, or as a booster."""
+    """Open a file of XGBoost, as the kind of estimator that wrote it, or as a booster.
+
+    Raises:
+        FormatError: It contradicts itself.
+    """
     xgboost = require("xgboost", extra="trees", what="a model of XGBoost")
     data = bytearray(Path(path).read_bytes())  # of a path, the suffix would count
+    check_xgboost(bytes(data), path)
     with quiet():
         booster = xgboost.Booster(model_file=data)
     kind = json.loads(booster.attr("scikit_learn") or "{}").get("_estimator_type", "")
