@@ -69,7 +69,7 @@ def _check(learner: Json, most: int) -> None:
     n_trees = len(model["trees"])
     _within("tree_info", _integers(model["tree_info"], n_trees), max(n_scores, 1))
     rounds = _integers(model.get("iteration_indptr", [0, n_trees]))
-    if np.any(np.diff(rounds) < 0) or rounds[:1] != [0] or rounds[-1:] != [n_trees]:
+    if not rounds.size or rounds[0] or rounds[-1] != n_trees or np.any(np.diff(rounds) < 0):
         raise ValueError(f"iteration_indptr is no list from 0 to {n_trees}")
     for weights in (drop, model.get("weight_drop")):
         if weights is not None:

@@ -506,9 +506,12 @@ def test_other_files_are_not_ours(tmp_path):
 
 
 ERRORS = {
-    "m.json": (b'{"learner":{"attributes":{}}}', r"m\.json: XGBoost can't open it"),
+    "m.json": (
+        b'{"learner":{"attributes":{}}}',
+        r"m\.json: not what XGBoost writes: 'learner_model_param'",
+    ),
     "m.bst": (b"binf\0\0\0\0", r"m\.bst: XGBoost can't open it.*<3\.1.*save it as model\.json"),
-    "m.txt": (b"tree\nversion=v4\n", r"m\.txt: LightGBM can't open it"),
+    "m.txt": (b"tree\nversion=v4\n", r"m\.txt: not what LightGBM writes: the end of trees"),
     "m.cbm": (b"CBM1\x10\0\0\0", r"m\.cbm: CatBoost can't open it"),
 }
 
