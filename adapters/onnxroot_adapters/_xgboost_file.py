@@ -14,6 +14,8 @@ from onnxroot_adapters._ubjson import parse_ubjson
 
 __all__ = ["check_xgboost"]
 
+_NOBODY = (-1, (1 << 31) - 1)  # the root's parent
+
 Json = Mapping[str, Any]
 Ints = npt.NDArray[np.int64]
 
@@ -98,6 +100,9 @@ def _check_tree(tree: Json, n_features: int, most: int) -> None:
     if np.any((children[1] >= 0) != inner) or len(np.unique(below)) < len(below):
         raise ValueError("a node has one child, or two parents")
     _within("children", below - 1, n_nodes - 1)  # the root is nobody's child
+    parents = _integers(tree["parents"], n_nodes)
+    if parents[0] not in _NOBODY or np.any(parents[children[:, inner]] != np.flatnonzero(inner)):
+        raise ValueError("parents are not those of the children")
     _within("split_indices", _integers(tree["split_indices"], n_nodes)[inner], n_features)
     for name in ("split_conditions", "default_left"):
         _of_length(name, tree[name], n_nodes)

@@ -72,6 +72,7 @@ XGBOOST: dict[str, tuple[Callable[[Json], None], str]] = {
     "children far away": (of_tree(left_children=99_999), "two parents"),
     "the root again": (of_tree(left_children=0, right_children=0), "two parents"),
     "one child": (of_tree(right_children=-1), "a node has one child"),
+    "parents of others": (of_tree(parents=5), "parents are not those of the children"),
     "no children": (of_tree(left_children=[]), "has no nodes"),
     "other features": (of_tree(split_indices=1 << 30), "split_indices reach from"),
     "few conditions": (of_tree(split_conditions=[0.5]), "split_conditions is no list of"),
