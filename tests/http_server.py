@@ -45,7 +45,11 @@ class Handler(BaseHTTPRequestHandler):
 
     Its faults: ``whole`` sends all of the file, ``break`` half of what is asked for, ``hang``
     nothing, ``stall`` half and then nothing, ``endless`` more than was asked for, for ever,
-    ``packed`` a compressed answer, ``astray`` the way to a local file; a number is a status.
+    ``packed`` a compressed answer, ``astray`` the way to a local file, ``loop`` the way to where
+    the question came from; a number is a status. Answers that look as they should: ``short`` has
+    fewer bytes, ``shifted`` the bytes behind, and says so, ``sly`` the same and does not,
+    ``long`` and ``wide`` say that the file is longer, by far or by more digits than one can take,
+    ``drip`` comes byte by byte.
     """
 
     protocol_version = "HTTP/1.1"
@@ -71,34 +75,56 @@ class Handler(BaseHTTPRequestHandler):
         if fault.isdigit() or not path.is_file():
             self.send_error(int(fault) if fault.isdigit() else 404)
             return
+        if fault in {"astray", "loop"}:
+            self._redirect(f"file://{path}" if fault == "astray" else self.path)
+            return
         data = path.read_bytes()
         bounds = self.headers.get("Range", "").removeprefix("bytes=").partition("-")
         whole = fault == "whole" or not bounds[0]
         start, stop = (0, len(data)) if whole else (int(bounds[0]), int(bounds[2] or len(data)) + 1)
-        part = data[start:stop]
         if not whole and start >= len(data):
             self.send_error(416)
             return
-        if fault == "astray":
-            self.send_response(302)
-            self.send_header("Location", f"file://{path}")
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-            return
         self.send_response(200 if whole else 206)
+        part = self._part(fault, data, start, stop)
         if fault == "packed":
-            part = _PACKED
             self.send_header("Content-Encoding", "gzip")
         if fault != "endless":
             self.send_header("Content-Length", str(len(part)))
         self.send_header("ETag", f'"{path.stat().st_mtime_ns}"')
         if not whole:
-            self.send_header("Content-Range", f"bytes {start}-{start + len(part) - 1}/{len(data)}")
+            start += 8 if fault == "shifted" else 0
+            length = {"long": "1" + "0" * 18, "wide": "9" * 5000}.get(fault, str(len(data)))
+            self.send_header("Content-Range", f"bytes {start}-{start + len(part) - 1}/{length}")
         self.end_headers()
-        if not with_body:
-            return
+        if with_body:
+            self._send(fault, part)
+
+    def _redirect(self, url: str) -> None:
+        self.send_response(302)
+        self.send_header("Location", url)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def _part(self, fault: str, data: bytes, start: int, stop: int) -> bytes:
+        """Return what an answer says that it has."""
+        part = data[start:stop]
+        if fault == "packed":
+            return _PACKED
+        if fault in {"shifted", "sly"}:
+            return data[start + 8 : stop + 8].ljust(len(part), b"\0")
+        return part[: len(part) // 2] if fault == "short" else part
+
+    def _send(self, fault: str, part: bytes) -> None:
+        """Send the body of an answer."""
+        server = self.server
         part = part[: len(part) // 2] if fault in {"break", "stall"} else part
-        self.wfile.write(part)
+        for i in range(len(part) if fault == "drip" else 0):
+            self.wfile.write(part[i : i + 1])
+            if server.released.wait(0.02):
+                return
+        if fault != "drip":
+            self.wfile.write(part)
         server.n_bytes += len(part)
         while fault == "endless" and not server.released.is_set():
             self.wfile.write(bytes(1 << 16))

@@ -286,6 +286,19 @@ def test_faults_of_http(fault: str, text: str, number: int, http: FileServer) ->
     assert isinstance(caught.value, FileNotFoundError) == (fault == "404")
 
 
+@needs_http
+@pytest.mark.parametrize("fault", ["short", "shifted", "sly", "long", "wide", "drip", "loop"])
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_answers_that_lie(fault: str, number: int, http: FileServer) -> None:
+    """Whatever is wrong with them, it takes neither long nor much, and is no data."""
+    http.faults = dict.fromkeys(range(number, 100), fault)
+    start = time.monotonic()
+    with pytest.raises(onnxroot.OnnxRootError, match=rf"{http.url}/large\.root"):
+        read_large(http.url, 0.2 if fault == "drip" else 20)
+    assert time.monotonic() - start < 30
+    assert http.n_bytes < 3 * (http.folder / "large.root").stat().st_size
+
+
 def read_large(place: str, timeout: float) -> None:
     with onnxroot.open(f"{place}/large.root", timeout=timeout) as model:
         model.tensors["w3"].numpy()
@@ -383,6 +396,48 @@ def test_a_file_that_changes(place: str, folder: Path) -> None:
             return
         with pytest.raises(onnxroot.OnnxRootError, match="changed"):
             tensor.numpy()
+
+
+@pytest.mark.parametrize(
+    "scheme", [pytest.param("http", marks=needs_http), pytest.param("root", marks=needs_xrootd)]
+)
+@pytest.mark.parametrize("nbytes", [0, 1000, 1 << 20])
+def test_a_file_that_shrinks(
+    scheme: str, nbytes: int, folder: Path, request: pytest.FixtureRequest
+) -> None:
+    """It is the same file to the server, which has it open."""
+    place = request.getfixturevalue({"http": "http", "root": "xrootd"}[scheme]).url
+    with shrinking(place, folder) as (model, path):
+        os.truncate(path, nbytes)
+        with pytest.raises(onnxroot.OnnxRootError, match=r"shrinking\.root"):
+            model.tensors["w1"].numpy()
+        with pytest.raises(onnxroot.OnnxRootError, match=r"shrinking\.root"):
+            model.to_bytes()
+
+
+@needs_xrootd
+def test_bytes_that_change_behind_a_server(folder: Path, xrootd: XRootD) -> None:
+    with shrinking(xrootd.url, folder) as (model, path):
+        data = path.read_bytes()
+        at = data.index(values(3).tobytes()[:64])
+        with path.open("r+b") as file:
+            file.seek(at + 1000)
+            file.write(b"other bytes")
+        with pytest.raises(onnxroot.IntegrityError, match=r"shrinking\.root"):
+            model.tensors["w3"].numpy()
+        assert np.array_equal(model.tensors["w0"].numpy(), values(0))
+
+
+@contextmanager
+def shrinking(place: str, folder: Path) -> Iterator[tuple[onnxroot.model.Model, Path]]:
+    """Open a model, of which the metadata alone have been read."""
+    path = folder / "shrinking.root"
+    path.unlink(missing_ok=True)
+    model = graph_model([raw_tensor(f"w{i}", values(i)) for i in range(4)])
+    onnxroot.write(model, f"{path}:m", compression="none")
+    with onnxroot.open(f"{place}/shrinking.root") as opened:
+        assert len(opened.tensors) == 4
+        yield opened, path
 
 
 def change(place: str, folder: Path, model: object) -> None:
