@@ -6,14 +6,20 @@ keeps until the end what looks like leaks: these are not looked for.
 
 import random
 from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 import onnxroot
 from tests.cxx import Probe, compile_program, needs_compiler
 from tests.golden import GOLDEN_NAMES, golden
+from tests.hostile import find_table
 from tests.samples import SAID, linear_model
-from tests.test_hostile import FILES
+from tests.test_damage import ROOTS, Patient, pairs_of_pages, sample, swapped
+from tests.test_hostile import FILES, MANIFESTS, get_manifest, put_manifest
+from tests.test_verify import COLUMNS, SEGMENTS, TABLES, forging
+from tests.test_verify import MANIFESTS as FORGED_MANIFESTS
 
 pytestmark = needs_compiler
 
@@ -104,3 +110,84 @@ def test_hostile_files(probe, tmp_path):
         change(data)
         path.write_bytes(data)
         assert probe.ask("dump", path, "")[-1].startswith("Error "), case
+
+
+def forged(folder: Path) -> Iterator[tuple[str, Path, Path]]:
+    """Yield models that contradict themselves, with digests that fit, and what they were."""
+    plain, external = folder / "plain.root", golden("external_data")
+    onnxroot.write(linear_model(), f"{plain}:tagger", compression="none")
+    kinds = {"manifest": FORGED_MANIFESTS, "tables": TABLES, "columns": COLUMNS}
+    for kind, cases in kinds.items():
+        for case, (change, _) in cases.items():
+            path = folder / "forged.root"
+            path.unlink(missing_ok=True)  # what is forged can't be replaced
+            with forging(**{kind: change}):
+                onnxroot.write(linear_model(), f"{path}:tagger")
+            yield f"{kind}: {case}", path, plain
+    for case, (change, _) in SEGMENTS.items():
+        onnxroot.write(external, folder / "whole.root", replace=True)
+        (folder / "forged.root").unlink(missing_ok=True)
+        with forging(columns=change):
+            onnxroot.write(external, folder / "forged.root")
+        yield f"segments: {case}", folder / "forged.root", folder / "whole.root"
+    for case, (change_text, _) in MANIFESTS.items():
+        path = folder / "text.root"
+        path.write_bytes(plain.read_bytes())
+        put_manifest(path, change_text(get_manifest(path)))
+        yield f"manifest: {case}", path, plain
+
+
+def test_forged_files(probe, tmp_path, record_property):
+    """What Python refuses, this refuses too, or it gives the right bytes."""
+    outcomes = Counter()
+    for case, path, whole in forged(tmp_path):
+        found = outcome(probe.ask("sha", path, ""), probe.ask("sha", whole, ""))
+        assert found in {"identical", "Error"}, case
+        for command in ("tensors", "io", "manifest", "list"):
+            answer = probe.ask(command, path, "")[-1]
+            assert answer.startswith(("done", "Error ")), (case, command, answer)
+        outcomes[found] += 1
+    counts = ", ".join(f"{n} {found}" for found, n in sorted(outcomes.items()))
+    record_property(SAID, f"C++ reader on {outcomes.total()} forged files: {counts}")
+    assert outcomes["Error"] > 50
+
+
+def rearranged(patient: Patient) -> Iterator[bytes]:
+    """Yield a file whose tables are dropped, doubled or exchanged, or whose pages are."""
+    names = [name.rpartition("/")[2] for name in patient.tables]
+    changes: list[Callable[[bytearray], None]] = []
+    for name, other in zip(names, [*names[1:], names[0]], strict=True):
+        changes.append(lambda data, n=name: find_table(data, n).double())
+
+        def exchange(data: bytearray, name: str = name, other: str = other) -> None:
+            table = find_table(data, name)
+            table.members = find_table(data, other).members
+            table.seal()
+
+        changes.append(exchange)
+    pairs = list(pairs_of_pages(patient))
+    for number in sample(len(pairs), 40):
+        name, a, b = pairs[number]
+        changes.append(lambda data, n=name, a=a, b=b: swapped(find_table(data, n), a, b))
+    for change in changes:
+        data = bytearray(patient.data)
+        change(data)
+        yield bytes(data)
+
+
+def test_rearranged_files(probe, tmp_path, record_property):
+    """Tables and pages in other places, with the checksums that such a file ought to have."""
+    outcomes = Counter()
+    for root in ROOTS[::3]:
+        patient = Patient(root, tmp_path)
+        right = probe.ask("sha", root, "")
+        for data in rearranged(patient):
+            patient.path.write_bytes(data)
+            found = outcome(probe.ask("sha", patient.path, ""), right)
+            assert found in {"identical", "Error"}, root
+            assert probe.ask("tensors", patient.path, "")[-1].startswith(("done", "Error "))
+            outcomes[found] += 1
+    counts = ", ".join(f"{n} {found}" for found, n in sorted(outcomes.items()))
+    record_property(SAID, f"C++ reader on {outcomes.total()} rearranged files: {counts}")
+    assert outcomes["identical"]
+    assert outcomes["Error"]

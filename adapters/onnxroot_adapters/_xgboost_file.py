@@ -97,7 +97,7 @@ def _check_tree(tree: Json, n_features: int, most: int) -> None:
     children = np.stack([_integers(tree[f"{s}_children"], n_nodes) for s in ("left", "right")])
     inner = children[0] >= 0
     below = children[:, inner].ravel()
-    if np.any((children[1] >= 0) != inner) or len(np.unique(below)) < len(below):
+    if np.any(children[:, ~inner] != -1) or len(np.unique(below)) < len(below):
         raise ValueError("a node has one child, or two parents")
     _within("children", below - 1, n_nodes - 1)  # the root is nobody's child
     parents = _integers(tree["parents"], n_nodes)

@@ -73,6 +73,7 @@ XGBOOST: dict[str, tuple[Callable[[Json], None], str]] = {
     "the root again": (of_tree(left_children=0, right_children=0), "two parents"),
     "one child": (of_tree(right_children=-1), "a node has one child"),
     "parents of others": (of_tree(parents=5), "parents are not those of the children"),
+    "children below none": (of_tree(left_children=-2, right_children=-2), "a node has one child"),
     "no children": (of_tree(left_children=[]), "has no nodes"),
     "other features": (of_tree(split_indices=1 << 30), "split_indices reach from"),
     "few conditions": (of_tree(split_conditions=[0.5]), "split_conditions is no list of"),
