@@ -964,6 +964,79 @@ def test_weights_that_lie_in_another_file_are_not_read(tmp_path):
     assert "link to elsewhere" in refusal(path)
 
 
+def linked(file, name, secret):
+    file[name] = h5py.ExternalLink(str(secret), "kernel")
+
+
+def outside(file, name, secret):
+    file.create_dataset(name, shape=(5, 2), dtype="f4", external=[(str(secret), 0, 40)])
+
+
+def virtual(file, name, secret):
+    layout = h5py.VirtualLayout(shape=(5, 2), dtype="f4")
+    layout[:] = h5py.VirtualSource(str(secret), "kernel", shape=(5, 2))
+    file.create_virtual_dataset(name, layout)
+
+
+def empty(file, name, _):
+    file.create_dataset(name, shape=(1 << 16, 1 << 16), dtype="f4")
+
+
+def packed(file, name, _):
+    shape = {"shape": (1 << 17, 1 << 17), "chunks": (1024, 1024), "compression": "gzip"}
+    file.create_dataset(name, dtype="f4", **shape)
+
+
+HDF5 = {
+    linked: "is a link to elsewhere",
+    outside: "lies in another file",
+    virtual: "lies in another file",
+    empty: "says that it has 17179869184 bytes, and 0 are stored",
+    packed: "says that it has 68719476736 bytes, and 0 are stored",
+}
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".keras", ".weights.h5"])
+@pytest.mark.parametrize("change", HDF5)
+def test_hdf5_that_reaches_out_or_promises(change, suffix, tmp_path):
+    """It is refused by us, whatever the version of Keras does about it."""
+    secret = tmp_path / "elsewhere" / "secret.h5"
+    secret.parent.mkdir()
+    with h5py.File(secret, "w") as file:
+        file["kernel"] = draw(5, 2)
+    built = keras.Sequential([keras.Input((5,)), keras.layers.Dense(2, name="d")])
+    path = tmp_path / f"model{suffix}"
+    built.save_weights(path) if suffix == ".weights.h5" else built.save(path)
+    (tmp_path / "model.json").write_text(built.to_json())
+    hdf5, members = path, {}
+    if suffix == ".keras":
+        with zipfile.ZipFile(path) as archive:
+            members = {name: archive.read(name) for name in archive.namelist()}
+        hdf5 = tmp_path / "model.weights.h5"
+        hdf5.write_bytes(members["model.weights.h5"])
+    with h5py.File(hdf5, "r+") as file:
+        found = []
+        file.visititems(lambda name, item: found.append(name) if "5, 2" in str(item) else None)
+        del file[found[0]]
+        change(file, found[0], secret)
+    if members:
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, data in (members | {"model.weights.h5": hdf5.read_bytes()}).items():
+                archive.writestr(name, data)
+    assert HDF5[change] in refusal(path)
+
+
+@pytest.mark.parametrize("text", ["[1]", "[" * 100_000, '{"keras_version": []}', "", "{"])
+def test_archives_that_say_nonsense(text, tmp_path):
+    keras.Sequential([keras.Input((5,)), keras.layers.Dense(2)]).save(tmp_path / "good.keras")
+    with zipfile.ZipFile(tmp_path / "good.keras") as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(tmp_path / "m.keras", "w") as archive:
+        for name, data in (members | {"config.json": text.encode()}).items():
+            archive.writestr(name, data)
+    assert "m.keras" in refusal(tmp_path / "m.keras")
+
+
 # --- what goes wrong -----------------------------------------------------------------------------
 
 
