@@ -70,7 +70,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
                     total[what] += n_models
     for what, counts in outcomes.items():
         found = ", ".join(f"{n} {kind}" for kind, n in sorted(counts.items()))
-        lines.append(f"{what}: {counts.total()} ({found})")
+        lines.append(f"{what}: {counts.total():,} times ({found}; nothing else)")
     if lines:
         terminalreporter.section(SAID)
     for line in sorted(lines):

@@ -1,11 +1,12 @@
 """Damage to the golden ROOT files: they give back the right bytes, or one of our errors.
 
-By default a sample; `tox -e damage` tries every byte and every length.
+By default a sample; `tox -e sweeps` takes more of it, `tox -e damage` every byte and every length.
+What was done, how often, and what came of it is printed at the end of the run.
 """
 
 import random
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from itertools import combinations
 from pathlib import Path
 
@@ -42,7 +43,7 @@ class Patient:
         self.path.write_bytes(self.data)
         self.expected = rebuilt(self.path)
         assert self.expected[""] == root.with_name(f"{root.parent.name}.onnx").read_bytes()
-        self.outcomes: Counter[str] = Counter()
+        self.outcomes: defaultdict[str, Counter[str]] = defaultdict(Counter)
         with RootFile(str(self.path)) as file:
             (self.directory,) = file.directories()
             with onnxroot.open(self.path) as model:
@@ -52,8 +53,11 @@ class Patient:
                 for name in self.tables
             }
 
-    def read(self, data: bytes) -> str:
-        """Read it, damaged as it is; anything but the right bytes or our errors is a failure."""
+    def read(self, data: bytes, what: str) -> str:
+        """Read it, damaged as it is; anything but the right bytes or our errors is a failure.
+
+        It is counted under what was done to it.
+        """
         self.path.write_bytes(data)
         with time_limit(60):
             try:
@@ -63,7 +67,7 @@ class Patient:
             else:
                 assert found == self.expected
                 outcome = "identical"
-        self.outcomes[outcome] += 1
+        self.outcomes[what][outcome] += 1
         return outcome
 
     def verify(self, name: str) -> None:
@@ -78,19 +82,26 @@ class Patient:
                 return name
         return ""
 
-    def report(self, what: str, record_property: object) -> None:
-        record_property(OUTCOMES, (f"golden ROOT files, {what}", dict(self.outcomes)))
+    def report(self, record_property: Callable[[str, object], None]) -> None:
+        for what, outcomes in self.outcomes.items():
+            record_property(OUTCOMES, (f"golden ROOT files, {what}", dict(outcomes)))
 
 
-def flip_bytes(patient: Patient, positions: Iterator[int] | range | list[int]) -> None:
+def flip_bytes(patient: Patient, positions: Iterable[int]) -> None:
     """Change one byte after the other, in all or in one of its bits."""
     generator = random.Random(SEED)
     for position in positions:
         data = bytearray(patient.data)
         data[position] ^= generator.choice((0xFF, 1 << generator.randrange(8)))
         name = patient.table_at(position)
-        if patient.read(bytes(data)) != "identical" and name and not generator.randrange(10):
+        outcome = patient.read(bytes(data), "bytes flipped")
+        if outcome != "identical" and name and not generator.randrange(10):
             patient.verify(name)
+
+
+def truncate(patient: Patient, lengths: Iterable[int]) -> None:
+    for length in lengths:
+        patient.read(patient.data[:length], "truncated")
 
 
 def sample(n: int, share: int) -> list[int]:
@@ -105,43 +116,49 @@ def patients(tmp_path: Path) -> Iterator[tuple[Path, Patient]]:
         yield root, Patient(root, folder)
 
 
-def test_some_bytes_and_lengths(tmp_path: Path, record_property: object) -> None:
+def test_some_bytes_and_lengths(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     for _, patient in patients(tmp_path):
         flip_bytes(patient, sample(len(patient.data), 3000))
-        for length in sample(len(patient.data), 8000):
-            patient.read(patient.data[:length])
-        patient.report("some bytes flipped, some lengths", record_property)
-        assert patient.outcomes["identical"]
-        assert patient.outcomes["IntegrityError"] or patient.outcomes["FormatError"]
+        truncate(patient, sample(len(patient.data), 8000))
+        patient.report(record_property)
+        outcomes = patient.outcomes["bytes flipped"]
+        assert outcomes["identical"]
+        assert outcomes["IntegrityError"] or outcomes["FormatError"]
 
 
 @pytest.mark.sweep
 @pytest.mark.parametrize("root", ROOTS, ids=lambda root: root.stem)
-def test_more_bytes_and_lengths(root: Path, tmp_path: Path, record_property: object) -> None:
+def test_more_bytes_and_lengths(
+    root: Path, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     patient = Patient(root, tmp_path)
     flip_bytes(patient, sample(len(patient.data), 600))
-    for length in sample(len(patient.data), 1000):
-        patient.read(patient.data[:length])
-    patient.report("every 600th byte flipped, every 1,000th length", record_property)
+    truncate(patient, sample(len(patient.data), 1000))
+    patient.report(record_property)
 
 
 @pytest.mark.fuzz
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("root", ROOTS, ids=lambda root: root.stem)
-def test_every_byte(root: Path, tmp_path: Path, record_property: object) -> None:
+def test_every_byte(
+    root: Path, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     patient = Patient(root, tmp_path)
     flip_bytes(patient, range(len(patient.data)))
-    patient.report("every byte flipped", record_property)
+    patient.report(record_property)
 
 
 @pytest.mark.fuzz
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("root", ROOTS, ids=lambda root: root.stem)
-def test_every_length(root: Path, tmp_path: Path, record_property: object) -> None:
+def test_every_length(
+    root: Path, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     patient = Patient(root, tmp_path)
-    for length in range(len(patient.data)):
-        patient.read(patient.data[:length])
-    patient.report("every length", record_property)
+    truncate(patient, range(len(patient.data)))
+    patient.report(record_property)
 
 
 # --- Pages and tables ---------------------------------------------------------------------------
@@ -172,7 +189,9 @@ def pairs_of_pages(patient: Patient) -> Iterator[tuple[str, tuple[int, int], tup
     ],
 )
 @pytest.mark.parametrize("root", ROOTS, ids=lambda root: root.stem)
-def test_swapped_pages(root: Path, share: int, tmp_path: Path, record_property: object) -> None:
+def test_swapped_pages(
+    root: Path, share: int, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     """The checksums are those that such a file ought to have."""
     patient = Patient(root, tmp_path)
     pairs = list(pairs_of_pages(patient))
@@ -180,28 +199,30 @@ def test_swapped_pages(root: Path, share: int, tmp_path: Path, record_property: 
         name, a, b = pairs[number]
         data = bytearray(patient.data)
         swapped(find_table(data, name), a, b)
-        patient.read(bytes(data))
-    patient.report("pairs of pages swapped", record_property)
+        patient.read(bytes(data), "pages swapped")
+    patient.report(record_property)
 
 
 @pytest.mark.sweep
 @pytest.mark.parametrize("root", ROOTS, ids=lambda root: root.stem)
-def test_dropped_tables(root: Path, tmp_path: Path, record_property: object) -> None:
+def test_dropped_tables(
+    root: Path, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     """Each table loses its name, and so is not there."""
     patient = Patient(root, tmp_path)
     for name in patient.tables:
         data = bytearray(patient.data)
         for position in keys_of(patient.data, name.rpartition("/")[2]):
             data[position + 15] ^= 0x20  # the first letter of its name
-        assert patient.read(bytes(data)) == "FormatError"
+        assert patient.read(bytes(data), "tables dropped") == "FormatError"
         patient.verify(name)
-    patient.report("each table dropped", record_property)
+    patient.report(record_property)
 
 
 @pytest.mark.sweep
 @pytest.mark.parametrize("root", ROOTS, ids=lambda root: root.stem)
 def test_a_table_in_the_place_of_another(
-    root: Path, tmp_path: Path, record_property: object
+    root: Path, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     """Each table's anchor is that of another table."""
     patient = Patient(root, tmp_path)
@@ -211,19 +232,22 @@ def test_a_table_in_the_place_of_another(
         table = find_table(data, name)
         table.members = find_table(data, other).members
         table.seal()
-        assert patient.read(bytes(data)) != "identical"
+        assert patient.read(bytes(data), "tables exchanged") != "identical"
         patient.verify(name)
-    patient.report("each table exchanged for another", record_property)
+    patient.report(record_property)
 
 
 @pytest.mark.sweep
 @pytest.mark.parametrize("root", ROOTS, ids=lambda root: root.stem)
-def test_doubled_tables(root: Path, tmp_path: Path, record_property: object) -> None:
+def test_doubled_tables(
+    root: Path, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     """Each table has its only cluster group twice, and so its rows: of all tables, it alone."""
     patient = Patient(root, tmp_path)
     for name in patient.tables:
         data = bytearray(patient.data)
         find_table(data, name.rpartition("/")[2]).double()
-        patient.read(bytes(data))
-    patient.report("each table doubled", record_property)
-    assert patient.outcomes == {"identical": len(patient.tables)}  # FORMAT §3.2
+        patient.read(bytes(data), "tables doubled")
+    patient.report(record_property)
+    outcomes = patient.outcomes["tables doubled"]
+    assert outcomes == {"identical": len(patient.tables)}  # FORMAT §3.2
