@@ -554,6 +554,43 @@ def test_hostile_files_run_nothing(tmp_path):
     assert mark.exists()
 
 
+def other_sizes(data):
+    return data.replace(b'"as_int": 4', b'"as_int": 99999999')
+
+
+DAMAGE = {
+    "sizes": {"weights_config.json": other_sizes},
+    "nested": {"model.json": lambda _: b"[" * 200_000},
+    "a list": {"weights_config.json": lambda _: b"[3]"},
+    "a cut graph": {"model.json": lambda data: data[: len(data) // 2]},
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("case", DAMAGE)
+def test_damage_is_told_in_one_line(case, tmp_path, capfd):
+    """PyTorch logs tracebacks of its own."""
+    save_program(make_mlp(), tmp_path / "good.pt2")
+    changed(tmp_path / "good.pt2", tmp_path / "m.pt2", DAMAGE[case])
+    with pytest.raises(OnnxRootError) as caught:
+        adapter.convert(tmp_path / "m.pt2", Options(inputs=SHAPES))
+    assert str(caught.value).startswith("m.pt2: ")
+    assert "\n" not in str(caught.value)
+    assert "Traceback" not in "".join(capfd.readouterr())
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_archives_that_claim_too_much(tmp_path):
+    for name, save in (("m.pt2", save_program), ("m.pt", torch.save)):
+        save(make_mlp(), tmp_path / name)
+        data = bytearray((tmp_path / name).read_bytes())
+        first = data.find(b"PK\x01\x02")
+        data[first + 24 : first + 28] = b"\xf0\xff\xff\x7f"
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(OnnxRootError, match=r"unpacks to 2147\d+ bytes, expected|allow"):
+            adapter.convert(tmp_path / name, Options(inputs=SHAPES))
+
+
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", ["samples", "shape"])
 def test_what_is_refused_would_have_run(name, tmp_path):
