@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from onnxroot import _kernels
+
 __all__ = [
     "concatenate",
     "distinct",
@@ -101,6 +103,9 @@ def _move(out: U8, target: I64 | None, data: U8, source: I64 | None, length: I64
         source: int64, shape (n,); where each begins in `data`; None if they lie end to end.
         length: int64, shape (n,).
     """
+    if _kernels.available():
+        _kernels.move_pieces(out, target, data, source, length)
+        return
     packed = exclusive_sum(length)
     target = packed if target is None else target
     source = packed if source is None else source
