@@ -451,7 +451,10 @@ KERNEL int64_t join_values(const uint8_t *page, int64_t n, int64_t size, int kin
                 for (int64_t i = 0; i < m; i++)
                     bits[i] = bits[i] >> 1 ^ (0 - (bits[i] & 1));
         }
-        if (kind == DIFFERENCES)
+        if (kind == DIFFERENCES && size == 4)
+            for (int64_t i = 0; i < m; i++)
+                bits[i] = last += (uint64_t)(int64_t)(int32_t)(uint32_t)bits[i];
+        else if (kind == DIFFERENCES)
             for (int64_t i = 0; i < m; i++)
                 bits[i] = last += bits[i];
         store(values + start * value_size, bits, m, value_size);
