@@ -13,8 +13,8 @@ from onnxroot._layout import lay_out, payload_records
 from onnxroot._ragged import concatenate, distinct, gather
 from onnxroot._schema import Field, MessageType, Schema
 from onnxroot._spans import Spans
-from onnxroot._spec import NO_ROW, PAYLOAD_FIELDS, ROOT_MESSAGE
-from onnxroot.tables import Column, Payloads, Table, Tables
+from onnxroot._spec import PAYLOAD_FIELDS, ROOT_MESSAGE
+from onnxroot.tables import NO_ROW, Column, Payloads, Table, Tables
 
 __all__ = ["Part", "Parts", "inverted", "offsets_of"]
 
