@@ -198,7 +198,9 @@ def inverted(order: Rows) -> Rows:
 
 def offsets_of(lengths: I64) -> I64:
     """Return offsets of lists of these lengths: int64, shape (n + 1,)."""
-    return np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+    offsets = np.zeros(len(lengths) + 1, np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    return offsets
 
 
 def _list_order(counts: I64, order: Rows) -> Rows | None:

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from onnxroot._assemble import Part, Parts, inverted, offsets_of
 from onnxroot._layout import wire_values
 from onnxroot._limits import DEFAULT_LIMITS, too_deep
+from onnxroot._overlap import in_order
 from onnxroot._ragged import distinct, exclusive_sum, gather, group_starts, reuse_memory
 from onnxroot._runs import Run, read_numbers, read_texts
 from onnxroot._schema import Field, MessageType, Schema
@@ -33,6 +34,8 @@ __all__ = ["Split", "Trace", "split"]
 U8 = npt.NDArray[np.uint8]
 I64 = npt.NDArray[np.int64]
 Rows = npt.NDArray[np.intp]
+
+_LARGE = 1 << 20  # bytes of values that are worth several threads
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,7 +268,8 @@ class _Reader:
         wire = np.empty(run.n_records, np.uint64)
         read_numbers(self.data, run, wire)
         out[:] = from_wire(item, wire)
-        self.canonical &= not np.any(wire_values(item, out) != wire)
+        if np.any(wire_values(item, out) != wire):
+            self.canonical = False
 
     def _read_text(
         self, kind: MessageType, item: Field, part: Part, tokens: Tokens, rows: I64, base: int
@@ -372,7 +376,8 @@ def _unrolled(
     Args:
         tokens: Entries of one record, or of a run of them.
         single: shape (n_entries,) each; the values of those of one record.
-        read: Is given part of a run, and those places of the arrays that are its own.
+        read: Is given part of a run, and those places of the arrays that are its own; in any
+            thread.
     """
     runs = np.flatnonzero(tokens.n_records > 1)
     if not len(runs):
@@ -381,11 +386,15 @@ def _unrolled(
     arrays = [np.empty(int(tokens.n_records.sum()), values.dtype) for values in single]
     for array, values in zip(arrays, single, strict=True):
         array[target] = values
+    tasks = []
     for first, start in zip(target[runs].tolist(), tokens.tag_start[runs].tolist(), strict=True):
         stop = first
         for part in tokens.runs[start]:
             begin, stop = stop, stop + part.n_records
-            read(part, *(array[begin:stop] for array in arrays))
+            tasks.append((part, *(array[begin:stop] for array in arrays)))
+    apply = in_order if sum(array.nbytes for array in arrays) > _LARGE else map
+    for _ in apply(lambda task: read(*task), tasks):
+        pass
     return arrays
 
 
