@@ -53,22 +53,24 @@ def compile_kernels(source: Path, target: Path) -> str:
     if os.environ.get("ONNXROOT_KERNELS") == "0":
         return "ONNXROOT_KERNELS is 0"
     compiler = os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc"
-    problem = ""
-    for command in dict.fromkeys((compiler, "cc")):  # the first may be one of another machine
-        try:
-            subprocess.run(
-                [*shlex.split(command), *OPTIONS, "-o", str(target), str(source)],
-                check=True,
-                capture_output=True,
-                text=True,
-            )
-        except OSError as error:
-            problem = problem or f"{command}: {error.strerror}"
-        except subprocess.CalledProcessError as error:
-            problem = problem or f"{command}: {error.stderr.strip() or error}"
-        else:
+    problems = []
+    for command in dict.fromkeys((compiler, "cc")):  # Python's may be that of another machine
+        problem = run([*shlex.split(command), *OPTIONS, "-o", str(target), str(source)])
+        if not problem:
             return ""
-    return problem
+        problems.append(problem)
+    return problems[0]
+
+
+def run(command: list[str]) -> str:
+    """Run a compiler; return what is in the way, or nothing."""
+    try:
+        subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603  (the builder's own)
+    except OSError as error:
+        return f"{command[0]}: {error.strerror}"
+    except subprocess.CalledProcessError as error:
+        return f"{command[0]}: {error.stderr.strip() or error}"
+    return ""
 
 
 def place(built: Path, target: Path) -> None:

@@ -7,7 +7,6 @@ import uproot
 from onnxroot._compress import COMPRESSIONS, nbytes_of, parse_compression
 from onnxroot._encodings import ENCODINGS, decode, encode
 
-
 pytestmark = pytest.mark.usefixtures("both_twins")
 
 

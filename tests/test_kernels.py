@@ -248,9 +248,7 @@ def test_sanitizers_find_nothing(seed: int, tmp_path: Path) -> None:
         pytest.skip("no C compiler")
     program = tmp_path / "kernels"
     build = [found, "-std=c99", "-O1", "-g", *WARNINGS, *SANITIZERS, f"-I{PACKAGE}", str(DRIVER)]
-    done = subprocess.run(
-        [*build, "-o", str(program)], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([*build, "-o", str(program)], capture_output=True, text=True, check=False)
     if done.returncode and "sanitize" in done.stderr + done.stdout:
         pytest.skip("this compiler has no sanitizers")
     assert done.returncode == 0, done.stderr

@@ -1,8 +1,8 @@
 """Inner loops in C, if the package was built with a compiler: twins of a few NumPy functions.
 
-These say what the results are, and do the same where `available` says no. The library is plain C and
-knows nothing of Python, so that one build serves every version of it; while it works, other threads
-run.
+These say what the results are, and do the same where `available` says no. The library is plain C
+and knows nothing of Python, so that one build serves every version of it; while it works, other
+threads run.
 """
 
 from __future__ import annotations
