@@ -11,7 +11,7 @@ from types import TracebackType
 
 from onnxroot.errors import ModelExistsError
 
-__all__ = ["Transaction"]
+__all__ = ["Transaction", "sync"]
 
 
 class Transaction:
@@ -48,7 +48,7 @@ class Transaction:
         try:
             if kind is None:
                 for path, _, _ in self._pending:
-                    _sync(path)
+                    sync(path)
                 for path, place, replace in self._pending:
                     if replace:
                         path.replace(place)
@@ -56,7 +56,7 @@ class Transaction:
                         self._made.append(_name(path, place))
                 done = True  # all have their names, and others may have seen them
                 for folder in {place.parent for _, place, _ in self._pending}:
-                    _sync(folder)
+                    sync(folder)
         finally:
             for path, _, _ in self._pending:
                 path.unlink(missing_ok=True)
@@ -118,8 +118,12 @@ def _name(path: Path, place: Path) -> Path:
     return place
 
 
-def _sync(path: Path) -> None:
-    """Wait until a file or folder is on the disk."""
+def sync(path: Path) -> None:
+    """Wait until a file or folder is on the disk.
+
+    Raises:
+        OSError: It does not get there.
+    """
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

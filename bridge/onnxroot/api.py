@@ -110,14 +110,14 @@ def write(  # noqa: PLR0913  (each by name)
     source = source_of(model, external_data_dir, options)
     address = Address(address.path, address.directory or name_of(source))
     check_destination(address, replace=replace)
-    try:
-        tables, buffers = dissect(source.data, installed_schema(), limits.depth)
-    except FormatError as error:
-        raise error.within(source.name or "the model") from error
-    tables, files = attach(tables, buffers, source.folder)
     written: list[Manifest] = []
-    originals = [source.data, *(data for _, data in files)]
-    with Sha256Sums(originals) as sums:  # computed while the tables are written
+    with Sha256Sums([source.data]) as sums:  # computed while the tables are made and written
+        try:
+            tables, buffers = dissect(source.data, installed_schema(), limits.depth)
+        except FormatError as error:
+            raise error.within(source.name or "the model") from error
+        tables, files = attach(tables, buffers, source.folder)
+        sums.add([data for _, data in files])
 
         def write_model(writer: ModelWriter) -> None:
             writer.write_tables(tables)
