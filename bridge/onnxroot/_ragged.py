@@ -27,7 +27,7 @@ U8 = npt.NDArray[np.uint8]
 I64 = npt.NDArray[np.int64]
 
 _BLOCK = 1 << 20  # bytes that are moved at a time: bounds the memory that it takes
-_KEPT = 1 << 24  # bytes; glibc's own limit for this is 32 MiB
+_KEPT = (1 << 25) - (1 << 13)  # bytes; glibc's own limit for this is 32 MiB
 _LONG = 1 << 11  # bytes of a piece that is copied alone
 _MANY = 32  # pieces of one length that are faster copied at once
 

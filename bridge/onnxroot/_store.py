@@ -60,12 +60,14 @@ class Content:
         prove: Reads them back, before the file changes, and raises if anything is amiss.
         compression: Of the payload.
         nbytes: About how many bytes will be written, at most.
+        release: Lets go of what was written, which is about to be read back.
     """
 
     write: Callable[[ModelWriter], None]
     prove: Callable[[RootFile], None]
     compression: str
     nbytes: int
+    release: Callable[[], None] = lambda: None
 
     def fill(self, region: Region, directory: str) -> Region:
         """Write the model into a region, and return that.
@@ -153,6 +155,7 @@ def _put_into(
     infos = add_streamer_info(edit.streamer_infos())
     if infos is not None:
         edit.replace_streamer_infos(infos)
+    content.release()
     patches = edit.stage()
     with ThreadPoolExecutor(1) as pool:
         done = pool.submit(meanwhile)

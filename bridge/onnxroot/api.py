@@ -28,6 +28,7 @@ from onnxroot._manifest import ExternalFile, Manifest
 from onnxroot._schema import installed_schema
 from onnxroot._sha256 import Sha256Sums
 from onnxroot._source import Source, check_source, name_of, source_of
+from onnxroot._spans import Buffers
 from onnxroot._spec import FORMAT_VERSION
 from onnxroot._transaction import Transaction
 from onnxroot.adapter import Options
@@ -37,6 +38,7 @@ from onnxroot.errors import (
     ModelExistsError,
     UnsupportedModelError,
 )
+from onnxroot.tables import Tables
 
 if TYPE_CHECKING:
     from onnxroot._rntuple_write import ModelWriter
@@ -112,14 +114,13 @@ def write(  # noqa: PLR0913  (each by name)
     check_destination(address, replace=replace)
     written: list[Manifest] = []
     with Sha256Sums([source.data]) as sums:  # computed while the tables are made and written
-        try:
-            tables, buffers = dissect(source.data, installed_schema(), limits.depth)
-        except FormatError as error:
-            raise error.within(source.name or "the model") from error
-        tables, files = attach(tables, buffers, source.folder)
+        parts, files = _taken_apart(source, limits)
         sums.add([data for _, data in files])
 
         def write_model(writer: ModelWriter) -> None:
+            if not parts:  # another writer's file came first, after they were let go of
+                parts.extend(_taken_apart(source, limits)[0])
+            tables, buffers = parts[0]
             writer.write_tables(tables)
             writer.write_payloads(tables, buffers)
             if source.batches:
@@ -144,7 +145,8 @@ def write(  # noqa: PLR0913  (each by name)
             write=write_model,
             prove=lambda file: _prove(file, address.directory, source.data, dict(files)),
             compression=compression,
-            nbytes=tables.nbytes + sum(len(array) for array in buffers.arrays),
+            nbytes=sum(t.nbytes + sum(map(len, buffers.arrays)) for t, buffers in parts),
+            release=parts.clear,
         )
         put(address, content, replace=replace, timeout=timeout, limits=limits)
     return written[-1]
@@ -409,6 +411,18 @@ def convert(  # noqa: PLR0913  (each is a thing to say about a conversion)
 
 
 # --- what was written ----------------------------------------------------------------------------
+
+
+def _taken_apart(
+    source: Source, limits: Limits
+) -> tuple[list[tuple[Tables, Buffers]], list[tuple[str, U8]]]:
+    """Return tables and payload, which the list of one alone holds, and the external files."""
+    try:
+        tables, buffers = dissect(source.data, installed_schema(), limits.depth)
+    except FormatError as error:
+        raise error.within(source.name or "the model") from error
+    tables, files = attach(tables, buffers, source.folder)
+    return [(tables, buffers)], files
 
 
 def _provenance(source: Source) -> dict[str, str]:
