@@ -264,8 +264,9 @@ def test_tensors_without_numbers(values: np.ndarray, tmp_path: Path) -> None:
 @pytest.fixture
 def terminal(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     """Make it seem that a person reads, so many characters wide."""
-    monkeypatch.setattr("onnxroot._columns.is_terminal", lambda: True)
+    # The one that imports the other comes first: it has to be restored to the real one.
     monkeypatch.setattr("onnxroot._show_text.is_terminal", lambda: True)
+    monkeypatch.setattr("onnxroot._columns.is_terminal", lambda: True)
     return lambda width: monkeypatch.setenv("COLUMNS", str(width))
 
 
