@@ -274,6 +274,10 @@ def test_types_that_nest_without_end(tmp_path: Path) -> None:
             (value,) = model.inputs
             assert value.type.startswith("sequence(sequence(")
             assert value.type.endswith("(..." + ")" * value.type.count("("))
+    with onnxroot.open(tmp_path / "m.root", limits=limits) as model:
+        assert model.to_bytes() == data
+        with pytest.raises(onnxroot.UnsupportedModelError, match="protobuf does not take it"):
+            model.to_proto()
 
 
 @pytest.mark.parametrize("element", TYPES, ids=lambda element: element.name)
