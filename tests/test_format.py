@@ -37,6 +37,7 @@ from tests.model_encodings import (
     FieldType,
     Message,
     canonical,
+    nested_types,
     random_model,
     record,
     varint,
@@ -223,15 +224,6 @@ def test_messages_that_nest_too_deep(tmp_path: Path) -> None:
     """§1.3."""
     with pytest.raises(onnxroot.FormatError, match="deep"):
         write(nested_types(101), tmp_path)
-
-
-def nested_types(n_messages: int) -> bytes:
-    """Encode a graph, its input, a type and the types of elements, each in the one before."""
-    fields = [7, 11, 2] + [1 if index % 2 else 4 for index in range(n_messages - 3)]
-    data = b""
-    for field in reversed(fields):
-        data = record(field, LEN, data)
-    return data
 
 
 CHANGES = {
