@@ -88,7 +88,8 @@ class Golden:
         external: Contents of the external files by relative path.
         source: Contents of the files that the framework wrote, by relative path.
         convert: What `onnxroot.convert` is to be given: ``file``, one of these or their folder, and
-            ``options``, as in `onnxroot.adapter.Options`.
+            ``options``, as in `onnxroot.adapter.Options`. With ``as_converted``, the ROOT file is
+            what it makes of the source: it holds provenance and samples besides the model.
         samples: For a runnable model.
         checkable: Whether ``onnx.checker`` must accept the model.
     """
@@ -115,6 +116,7 @@ def exported(
     guards: str,
     packages: Sequence[str],
     options: Mapping[str, Any] | None = None,
+    as_converted: bool = False,
     rtol: float = 1e-5,
     atol: float = 1e-6,
 ) -> Golden:
@@ -130,6 +132,7 @@ def exported(
         guards: See `Golden`.
         packages: See `Golden`.
         options: For the conversion.
+        as_converted: See `Golden.convert`.
         rtol: See `Samples`.
         atol: See `Samples`.
     """
@@ -148,6 +151,9 @@ def exported(
             for place in sorted(Path(folder).rglob("*"))
             if place.is_file()
         }
+    how: dict[str, Any] = {"file": file, "options": dict(options or {})}
+    if as_converted:
+        how["as_converted"] = True
     graph = conversion.model.graph
     named = [
         {value.name: _typed(array, value) for value, array in zip(values, arrays, strict=True)}
@@ -160,7 +166,7 @@ def exported(
         packages=("numpy", "onnxroot", *packages),
         seed=SEED,
         source=source,
-        convert={"file": file, "options": dict(options or {})},
+        convert=how,
         samples=Samples(inputs=named[0], outputs=named[1], rtol=rtol, atol=atol, source=framework),
     )
 

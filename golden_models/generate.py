@@ -160,7 +160,7 @@ def make_root(name: str, *, replace: bool = False) -> Path | None:
         raise NotMadeError("; ".join(problems) + ": restore it from version control first")
     with tempfile.TemporaryDirectory(prefix=f".{name}.", dir=HERE) as staging:
         new = Path(staging) / root.name
-        onnxroot.write(folder / f"{name}.onnx", f"{new}:model")
+        _store(folder, record, f"{new}:model")
         back = Path(staging) / "back"
         back.mkdir()
         with onnxroot.open(f"{new}:model") as model:
@@ -360,6 +360,19 @@ def _keep_roots(old: Path, new: Path, record: dict[str, Any], golden: Golden) ->
         record["files"][root] = previous["files"][root]
     if previous.get("roots"):
         record["roots"] = previous["roots"]
+
+
+def _store(folder: Path, record: dict[str, Any], address: str) -> None:
+    """Store the model alone, or what a conversion of its source makes."""
+    import onnxroot  # noqa: PLC0415  (not needed for --check)
+    from onnxroot.adapter import Options  # noqa: PLC0415
+
+    source = record.get("source", {})
+    if source.get("as_converted"):
+        path = folder / "source" / source["file"]
+        onnxroot.convert(path, address, options=Options(**source["options"]))
+    else:
+        onnxroot.write(folder / f"{folder.name}.onnx", address)
 
 
 def _check_restored(name: str, folder: Path, recorded: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, settings
 SHARED = ("adapters.conformance", "chromium", "cxx", "golden", "layout")
 pytest.register_assert_rewrite(*(f"tests.{name}" for name in SHARED))
 
+from onnxroot import _kernels  # noqa: E402
 from tests.cxx import Probe, compile_program  # noqa: E402
 from tests.samples import COUNTED, OUTCOMES, SAID  # noqa: E402
 
@@ -34,6 +35,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if {"sweep", "corpus"} & {mark.name for mark in item.iter_markers()}:
             item.add_marker("no_cover")
+
+
+@pytest.fixture(scope="module", params=["C", "NumPy"])
+def both_twins(request):
+    """Run the module's tests with the kernels, and again without."""
+    if request.param == "C" and not _kernels.available():
+        pytest.skip("onnxroot was built without a compiler, or ONNXROOT_KERNELS is 0")
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "NumPy":
+            patch.setattr(_kernels, "available", lambda: False)
+        yield
 
 
 @pytest.fixture(scope="session")

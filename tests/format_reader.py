@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import accumulate, chain, pairwise
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,13 @@ STRUCT_CODES = dict(zip([*SIGNED, *UNSIGNED, "float", "double"], "bhiqBHIQIQ", s
 STORAGES = "uint8 int8 uint16 int16 uint32 int32 uint64 int64 float double".split()
 """Names of the RNTuples in `tensors/` by number (§5.2)."""
 
+SAMPLES = "samples/Sample"
+"""The only RNTuple that is no part of the ONNX file (§8.1)."""
+
+ELEMENT_CODES = dict(zip((1, 2, 3, 4, 5, 6, 7, 9, 11, 12, 13), "fBbHhiq?dIQ", strict=True))
+"""How the struct module names a `TensorProto.DataType` (§8.2)."""
+STRING = 8
+
 
 class FormatReaderError(Exception):
     """A file is not as FORMAT.md says."""
@@ -57,6 +65,26 @@ def read_model(path: Path, directory: str) -> tuple[bytes, dict[str, bytes]]:
         stored = StoredModel(file[directory])
     stored.check_tables()
     return Rebuilder(stored).rebuild()
+
+
+def read_samples(path: Path, directory: str) -> list[dict[str, Any]]:
+    """Return the rows of the table of samples, with the elements as `values` (§8.2)."""
+    with uproot.open(path) as file:
+        stored = StoredModel(file[directory])
+    stored.check_tables()
+    table = stored.tables[SAMPLES]
+    rows = [table.row(row) for row in range(table.n_rows)]
+    for row in rows:
+        n_values, is_text = prod(row["dims"]), row["data_type"] == STRING
+        require(not row["raw_data" if is_text else "string_data"], f"{SAMPLES}: both data")
+        if is_text:
+            row["values"] = row["string_data"]
+            require(len(row["values"]) == n_values, f"{SAMPLES}: other dims than texts")
+        else:
+            code = ELEMENT_CODES[row["data_type"]]
+            row["values"] = list(struct.unpack(f"<{n_values}{code}", row["raw_data"]))
+        (row["tolerance"],) = struct.unpack("<d", struct.pack("<Q", row["tolerance"]))
+    return rows
 
 
 # --- tables (§2, §3) ------------------------------------------------------------------------------
@@ -184,6 +212,8 @@ class Rebuilder:
             data = deviate(data, deviation)
         files = self.external_files()
         for name, table in self.stored.tables.items():
+            if name == SAMPLES:
+                continue
             length = len(self.values[name]) if name in self.values else table.n_rows
             require(self.cursors[name] == length, f"{name}: something is left over")
         check_file("the ONNX file", data, self.stored.manifest["onnx"])

@@ -57,6 +57,8 @@ def roots_of(name: str) -> list[Path]:
 
 RUNNABLE = tuple(name for name in GOLDEN_NAMES if "samples" in record_of(name))
 WITH_SOURCE = tuple(name for name in GOLDEN_NAMES if "source" in record_of(name))
+WITH_SAMPLES = tuple(n for n in WITH_SOURCE if "as_converted" in record_of(n)["source"])
+"""Those whose ROOT file holds samples, not the ``.npz`` beside it alone."""
 
 
 def source_of(name: str) -> Path:

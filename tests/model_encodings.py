@@ -626,6 +626,15 @@ def record(
     return head + payload
 
 
+def nested_types(n_messages: int) -> bytes:
+    """Encode a graph, its input, a type and the types of elements, each in the one before."""
+    fields = [7, 11, 2] + [1 if index % 2 else 4 for index in range(n_messages - 3)]
+    data = b""
+    for field in reversed(fields):
+        data = record(field, LEN, data)
+    return data
+
+
 def split_records(data: bytes) -> list[bytes]:
     """Cut a message into the records of its fields, groups whole; data must be well formed."""
     records, start = [], 0

@@ -34,6 +34,8 @@ from tests.model_encodings import (
 
 U8 = npt.NDArray[np.uint8]
 
+pytestmark = pytest.mark.usefixtures("both_twins")
+
 N_FUZZ, N_FUZZ_FILES, N_SLICES = 10_000, 1_000, 8
 
 
@@ -370,6 +372,25 @@ def test_long_lists_of_attributes(between: str) -> None:
     assert table.columns["ints"].to_list() == 2 * [ints[:half] + more + ints[half:]]
     assert table.columns["strings"].to_list()[1] == [text.decode() for text in texts]
     assert table.columns["floats"].offsets[0].tolist() == [0, 16_000, 32_000]
+
+
+RUNS_AND_PACKED = {
+    "floats": (record(7, 5, b"abcd"), record(7, LEN, b"efghijkl")),
+    "ints": (record(8, VARINT, 300), record(8, LEN, b"\x05\x06")),
+}
+
+
+@pytest.mark.parametrize("packed_first", [True, False])
+@pytest.mark.parametrize("name", RUNS_AND_PACKED)
+def test_a_field_may_be_packed_beside_a_long_run(name: str, packed_first: bool) -> None:
+    one, packed = RUNS_AND_PACKED[name]
+    content = packed + one * 200 if packed_first else one * 200 + packed
+    data = record(7, LEN, record(1, LEN, record(5, LEN, content)))
+    tables, document, _ = taken_apart(data)
+    assert whole(document) == data
+    column = tables.tables["AttributeProto"].columns[name]
+    read = list(getattr(onnx.ModelProto.FromString(data).graph.node[0].attribute[0], name))
+    assert column.to_list() == [read]
 
 
 # --- Edits ------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import onnxroot
 from tests.corpus import wheel_paths
 from tests.cxx import needs_compiler
 from tests.golden import GOLDEN_NAMES, golden
-from tests.model_encodings import random_model
+from tests.model_encodings import nested_types, random_model
 from tests.samples import COUNTED
 
 pytestmark = needs_compiler
@@ -67,7 +67,8 @@ def comparable(lines):
     def readable(match):
         return as_hex(bytes.fromhex(match[0]).decode(errors="backslashreplace"))
 
-    names = [re.sub(r"^[0-9a-f]+(?=[|])|[0-9a-f]+(?=[?])", readable, line) for line in lines]
+    texts = re.compile(r"(?:^|(?<=[|]))[0-9a-f]+(?=[|])|[0-9a-f]+(?=[?])")
+    names = [texts.sub(readable, line) for line in lines]
     return sorted(line for line in names if not line.startswith("|"))
 
 
@@ -77,8 +78,7 @@ def signature(value):
     if value.shape is not None:
         dims = (str(d) if isinstance(d, int) else f"{as_hex(d or '')}?" for d in value.shape)
         shape = "".join(f"{dim}," for dim in dims)
-    kind = value.type.partition("(")[0]  # of a type that holds others, C++ gives no more
-    return f"{as_hex(value.name)}|{kind}|{shape}"
+    return f"{as_hex(value.name)}|{as_hex(value.type)}|{shape}"
 
 
 def check(probe, models, folder, record, what):
@@ -137,6 +137,11 @@ def test_random_encodings(probe, tmp_path, record_property):
         (tmp_path / f"{seed}.onnx").write_bytes(data)
         models.append((seed, Path(tmp_path / f"{seed}.onnx"), data))
     check(probe, models, tmp_path, record_property, "random encodings")
+
+
+def test_types_that_nest(probe, tmp_path, record_property):
+    models = [(n, data, data) for n in (4, 5, 50, 99, 100) for data in [nested_types(n)]]
+    check(probe, models, tmp_path, record_property, "types in types")
 
 
 def test_other_ways_to_get_the_bytes(probe, tmp_path):

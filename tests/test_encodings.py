@@ -7,6 +7,8 @@ import uproot
 from onnxroot._compress import COMPRESSIONS, nbytes_of, parse_compression
 from onnxroot._encodings import ENCODINGS, decode, encode
 
+pytestmark = pytest.mark.usefixtures("both_twins")
+
 
 def values_of(dtype: np.dtype, n: int) -> np.ndarray:
     """Return values with every bit in use, the extremes among them."""

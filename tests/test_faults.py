@@ -130,7 +130,7 @@ MOMENTS = {
     "as the model is read": ("_deviation", "split"),
     "before tables are written": ("_rntuple_write", "ModelWriter.write_tables"),
     "before the manifest is written": ("_rntuple_write", "ModelWriter.write_manifest"),
-    "before the file gets its name": ("_transaction", "_sync"),
+    "before the file gets its name": ("_transaction", "sync"),
 }
 
 

@@ -19,14 +19,16 @@ import uproot
 
 import onnxroot
 from tests.format_reader import (
+    SAMPLES,
     STORAGES,
     WIRE_TYPES,
     FormatReaderError,
     Rebuilder,
     StoredModel,
     read_model,
+    read_samples,
 )
-from tests.golden import GOLDEN_NAMES, golden
+from tests.golden import GOLDEN_NAMES, WITH_SAMPLES, golden, roots_of
 from tests.model_encodings import (
     LEN,
     SCHEMA,
@@ -35,6 +37,7 @@ from tests.model_encodings import (
     FieldType,
     Message,
     canonical,
+    nested_types,
     random_model,
     record,
     varint,
@@ -53,6 +56,16 @@ PAYLOAD_COLUMNS = {  # §5.2
     "n_values": "std::uint64_t",
     "nbytes": "std::uint64_t",
     "tensor": "std::int64_t",
+}
+SAMPLE_COLUMNS = {  # §8.2
+    "batch": "std::uint32_t",
+    "is_output": "std::uint8_t",
+    "name": "std::string",
+    "data_type": "std::int32_t",
+    "dims": "std::vector<std::int64_t>",
+    "raw_data": "std::string",
+    "string_data": "std::vector<std::string>",
+    "tolerance": "double",
 }
 PARENT_COLUMNS = {"parent": "std::uint64_t", "parent_field": "std::uint16_t"}  # §4.2
 PRESENCE_COLUMN = {"presence": "std::uint64_t"}  # §4.3
@@ -213,15 +226,6 @@ def test_messages_that_nest_too_deep(tmp_path: Path) -> None:
         write(nested_types(101), tmp_path)
 
 
-def nested_types(n_messages: int) -> bytes:
-    """Encode a graph, its input, a type and the types of elements, each in the one before."""
-    fields = [7, 11, 2] + [1 if index % 2 else 4 for index in range(n_messages - 3)]
-    data = b""
-    for field in reversed(fields):
-        data = record(field, LEN, data)
-    return data
-
-
 CHANGES = {
     "rows": lambda stored: stored.manifest["tables"]["NodeProto"].update(rows=1),
     "cluster": lambda stored: stored.tables["NodeProto"].clusters.append((0, 1)),
@@ -275,10 +279,16 @@ def test_layout(sample: Sample) -> None:
                     ntuple[column].typename,
                 )
     directories = {"tensors": "TDirectory"} if "Payload" in manifest["tables"] else {}
+    directories |= {"samples": "TDirectory"} if SAMPLES in manifest["tables"] else {}
     tables = dict.fromkeys(manifest["tables"], "ROOT::RNTuple")
     assert classes == {"manifest": "TObjString"} | directories | tables
     assert list(classes)[-1] == "manifest"  # §2.3
-    kinds = {*manifest["schema"], "Payload", *(f"tensors/{storage}" for storage in STORAGES)}
+    kinds = {
+        *manifest["schema"],
+        "Payload",
+        SAMPLES,
+        *(f"tensors/{storage}" for storage in STORAGES),
+    }
     assert kinds >= set(tables)
 
 
@@ -394,9 +404,8 @@ def test_columns(sample: Sample) -> None:
     """§4.2 to §4.4: in order, of the types listed, and used where presence says so."""
     for name, table in sample.stored.tables.items():
         types = {column: table.columns[column].type for column in table.columns}
-        if name == "Payload":
-            assert types == PAYLOAD_COLUMNS
-            assert list(types) == list(PAYLOAD_COLUMNS)
+        if name in (fixed := {"Payload": PAYLOAD_COLUMNS, SAMPLES: SAMPLE_COLUMNS}):
+            assert list(types.items()) == list(fixed[name].items())
         elif not name.startswith("tensors/"):
             assert_columns(name, types, sample.stored)
 
@@ -832,3 +841,23 @@ def test_reader_refuses_locations(location: str, tmp_path: Path) -> None:
     stored.manifest["external_files"].append(file)
     with pytest.raises(FormatReaderError, match="refused"):
         Rebuilder(stored).rebuild()
+
+
+# --- Samples (§8) -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", WITH_SAMPLES)
+def test_samples(name: str) -> None:
+    """§8.2."""
+    for root in roots_of(name):
+        rows = read_samples(root, "model")
+        assert [row["batch"] for row in rows] == sorted(row["batch"] for row in rows)
+        with onnxroot.open(root) as model:
+            assert {row["batch"] for row in rows} == set(range(len(model.samples)))
+            for row in rows:
+                batch, place = model.samples[row["batch"]], row["name"].decode()
+                value = (batch.outputs if row["is_output"] else batch.inputs)[place]
+                assert list(value.shape) == row["dims"]
+                expected = [x.encode() if isinstance(x, str) else x for x in value.ravel().tolist()]
+                assert row["values"] == expected
+                assert row["tolerance"] == (batch.tolerance[place] if row["is_output"] else 0)

@@ -17,6 +17,7 @@ from tests.golden import (
     GOLDEN_NAMES,
     MODULES,
     RUNNABLE,
+    WITH_SAMPLES,
     WITH_SOURCE,
     check_round_trip,
     check_run,
@@ -98,6 +99,23 @@ def test_stored_root_to_onnx(name):
         with onnxroot.open(stored) as model:
             version = int(re.search(r"\.v(\d+)\.root$", stored.name)[1])
             assert model.manifest.format_version == version
+
+
+@pytest.mark.parametrize("name", WITH_SAMPLES)
+def test_samples_are_stored_with_the_model(name):
+    """And come back as onnxruntime takes inputs; outputs are in the types of the framework."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+    for stored in roots_of(name):
+        with onnxroot.open(stored) as model:
+            assert model.samples
+            session = onnxruntime.InferenceSession(model.to_bytes())
+            for batch in model.samples:
+                given = {value.name: value.type for value in session.get_inputs()}
+                found = session.run(list(batch.outputs), batch.inputs)
+                assert given.keys() == batch.inputs.keys()
+                shapes = [expected.shape for expected in batch.outputs.values()]
+                assert shapes == [value.shape for value in found]
+        assert onnxroot.verify(stored, run=True).ok
 
 
 @pytest.mark.parametrize("name", RUNNABLE)

@@ -14,11 +14,12 @@ from onnx import TensorProto, helper, numpy_helper
 import onnxroot
 from onnxroot._describe import describe
 from onnxroot._dtypes import ELEMENT_TYPES
+from onnxroot._look import open_view
 from onnxroot._rntuple_read import TableReader
 from onnxroot._spec import CHUNK_NBYTES
 from onnxroot.model import Model, Value
 from tests.golden import GOLDEN_NAMES, golden
-from tests.model_encodings import LEN, record
+from tests.model_encodings import LEN, nested_types, record
 from tests.samples import OLD_ONNX, files_in, graph_model, linear_model, raw_tensor
 
 
@@ -261,6 +262,22 @@ def data_types(folder: Path) -> Iterator[Model]:
 
 
 TYPES = [element for element in ELEMENT_TYPES.values() if element.bits]
+
+
+def test_types_that_nest_without_end(tmp_path: Path) -> None:
+    """What a raised limit lets in is looked at without running out of stack."""
+    data, limits = nested_types(1000), onnxroot.Limits(depth=10_000)
+    onnxroot.write(data, tmp_path / "m.root", limits=limits)
+    (tmp_path / "m.onnx").write_bytes(data)
+    for path in (tmp_path / "m.root", tmp_path / "m.onnx"):
+        with open_view(path, limits=limits) as model:
+            (value,) = model.inputs
+            assert value.type.startswith("sequence(sequence(")
+            assert value.type.endswith("(..." + ")" * value.type.count("("))
+    with onnxroot.open(tmp_path / "m.root", limits=limits) as model:
+        assert model.to_bytes() == data
+        with pytest.raises(onnxroot.UnsupportedModelError, match="protobuf does not take it"):
+            model.to_proto()
 
 
 @pytest.mark.parametrize("element", TYPES, ids=lambda element: element.name)

@@ -5,6 +5,8 @@ import pytest
 
 from onnxroot._ragged import concatenate, distinct, exclusive_sum, gather, group_starts, scatter
 
+pytestmark = pytest.mark.usefixtures("both_twins")
+
 BLOCK = 1 << 20
 """Of indices; pieces are short below a mean length of 512."""
 

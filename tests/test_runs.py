@@ -1,4 +1,4 @@
-"""Long runs of one field, read and written in blocks, against one record at a time."""
+"""Long runs of one field, read and written at once, against one record at a time."""
 
 import random
 from itertools import accumulate
@@ -6,8 +6,19 @@ from itertools import accumulate
 import numpy as np
 import pytest
 
-from onnxroot._runs import Run, encode_fixed, encode_numbers, encode_texts, read_run
+from onnxroot._runs import (
+    Run,
+    encode_fixed,
+    encode_numbers,
+    encode_texts,
+    find_run,
+    read_numbers,
+    read_texts,
+    starts_of,
+)
 from tests.model_encodings import I32, I64, LEN, VARINT, record, tag, varint
+
+pytestmark = pytest.mark.usefixtures("both_twins")
 
 NUMBER = 8
 """A field with a tag of one byte; those of `WIDE` have two."""
@@ -37,12 +48,31 @@ def numbers(widths: list[int], n: int) -> list[int]:
     return out
 
 
-def read(data: bytes, first: int, *, start: int = 0, stop: int | None = None) -> list[Run]:
-    return list(read_run(np.frombuffer(data, np.uint8), start, stop or len(data), first))
+def found_in(data: bytes, first: int, *, start: int = 0, stop: int | None = None) -> list[Run]:
+    return list(find_run(np.frombuffer(data, np.uint8), start, stop or len(data), first))
 
 
-def joined(runs: list[Run], name: str) -> list[int]:
-    return [value for run in runs for value in getattr(run, name).tolist()]
+def starts_in(data: bytes, first: int, start: int = 0) -> list[int]:
+    runs = find_run(np.frombuffer(data, np.uint8), start, len(data), first, with_starts=True)
+    return [place for run in runs for place in starts_of(run).tolist()]
+
+
+def values_of(data: bytes, runs: list[Run], dtype: str = "<u8") -> list[int]:
+    found = []
+    for run in runs:
+        values = np.empty(run.n_records, dtype)
+        read_numbers(np.frombuffer(data, np.uint8), run, values)
+        found += values.tolist()
+    return found
+
+
+def texts_of(data: bytes, runs: list[Run]) -> list[bytes]:
+    found = []
+    for run in runs:
+        starts, lengths = np.empty((2, run.n_records), np.int64)
+        read_texts(np.frombuffer(data, np.uint8), run, starts, lengths)
+        found += [data[s : s + n] for s, n in zip(starts, lengths, strict=True)]
+    return found
 
 
 @pytest.mark.parametrize("n", SIZES)
@@ -53,9 +83,10 @@ def test_numbers(case: str, n: int) -> None:
     head = tag(NUMBER, VARINT)
     found = encode_numbers(np.array(values, np.uint64), np.frombuffer(head, np.uint8))
     assert found.tobytes() == b"".join(records)
-    runs = read(b"\xff" + found.tobytes() + b"\x01", head[0], start=1)
-    assert joined(runs, "values") == values
-    assert joined(runs, "starts") == list(accumulate(map(len, records), initial=1))[:-1]
+    data = b"\xff" + found.tobytes() + b"\x01"
+    runs = found_in(data, head[0], start=1)
+    assert values_of(data, runs) == values
+    assert starts_in(data, head[0], 1) == list(accumulate(map(len, records), initial=1))[:-1]
     assert runs[-1].stop == 1 + len(found)
     assert all(run.minimal for run in runs)
 
@@ -78,9 +109,10 @@ def test_values_of_fixed_width(kind: int, n: int) -> None:
         records = [record(number, kind, value.tobytes()) for value in bits.view(dtype)]
         assert encode_fixed(bits.view(dtype), head).tobytes() == b"".join(records)
     data = b"".join(record(NUMBER, kind, value.tobytes()) for value in bits.view(dtype))
-    runs = read(data + b"\x00", tag(NUMBER, kind)[0])
-    assert b"".join(run.values.tobytes() for run in runs) == bits.tobytes()
-    assert joined(runs, "starts") == list(range(0, len(data), 1 + dtype.itemsize))
+    runs = found_in(data + b"\x00", tag(NUMBER, kind)[0])
+    unsigned = f"<u{dtype.itemsize}"
+    assert values_of(data, runs, unsigned) == bits.view(unsigned).tolist()
+    assert starts_in(data, tag(NUMBER, kind)[0]) == list(range(0, len(data), 1 + dtype.itemsize))
 
 
 TEXTS = {
@@ -101,10 +133,10 @@ def test_texts(case: str, n: int) -> None:
     lengths = np.array([len(text) for text in texts], np.int64)
     values = np.frombuffer(b"".join(texts), np.uint8)
     assert encode_texts(lengths, values, np.frombuffer(head, np.uint8)).tobytes() == data
-    runs = read(data + b"\x08\x01", head[0])
-    starts = joined(runs, "starts")
-    assert joined(runs, "values") == lengths.tolist()
-    assert [data[s + 2 : s + 2 + len(t)] for s, t in zip(starts, texts, strict=True)] == texts
+    runs = found_in(data + b"\x08\x01", head[0])
+    assert texts_of(data, runs) == texts
+    before = accumulate((2 + len(text) for text in texts), initial=0)
+    assert starts_in(data + b"\x08\x01", head[0]) == list(before)[:-1]
     assert runs[-1].stop == len(data)
 
 
@@ -115,7 +147,8 @@ def test_long_texts() -> None:
     lengths = np.array([len(text) for text in texts], np.int64)
     head = np.frombuffer(tag(WIDE, LEN), np.uint8)
     assert encode_texts(lengths, np.frombuffer(b"".join(texts), np.uint8), head).tobytes() == data
-    assert joined(read(b"".join(record(9, LEN, text) for text in texts), ord("J")), "values") == [1]
+    data = b"".join(record(9, LEN, text) for text in texts)
+    assert texts_of(data, found_in(data, ord("J"))) == texts[:1]
 
 
 def test_nothing() -> None:
@@ -141,9 +174,10 @@ ENDS = {
 def test_what_ends_a_run(widths: list[int], case: str, n: int) -> None:
     values = numbers(widths, n)
     data = b"".join(record(NUMBER, VARINT, value) for value in values)
-    runs = read(data + ENDS[case], tag(NUMBER, VARINT)[0])
-    assert joined(runs, "values") == values
-    assert (runs[-1].stop if runs else 0) == len(data)
+    data += ENDS[case]
+    runs = found_in(data, tag(NUMBER, VARINT)[0])
+    assert values_of(data, runs) == values
+    assert (runs[-1].stop if runs else 0) == len(data) - len(ENDS[case])
 
 
 def test_the_end_of_the_message_ends_a_run() -> None:
@@ -151,9 +185,9 @@ def test_the_end_of_the_message_ends_a_run() -> None:
         one = record(NUMBER, kind, value)
         for n_missing in range(1, len(one)):
             stop = 100 * len(one) - n_missing
-            runs = read(one * 200, tag(NUMBER, kind)[0], stop=stop)
+            runs = found_in(one * 200, tag(NUMBER, kind)[0], stop=stop)
             assert runs[-1].stop == 99 * len(one)
-            assert sum(len(run.values) for run in runs) == 99
+            assert sum(run.n_records for run in runs) == 99
 
 
 @pytest.mark.parametrize("n_before", [0, 5000])
@@ -166,6 +200,7 @@ def test_the_end_of_the_message_ends_a_run() -> None:
 def test_what_is_not_minimal(bad: bytes, value: int, n_before: int, n_behind: int) -> None:
     """It is a part of the run, which says so: 66 bits are 64, as protobuf has it."""
     good = record(NUMBER, VARINT, 300)
-    runs = read(good * n_before + tag(NUMBER, VARINT) + bad + good * n_behind, 8 * NUMBER)
-    assert joined(runs, "values") == [300] * n_before + [value] + [300] * n_behind
+    data = good * n_before + tag(NUMBER, VARINT) + bad + good * n_behind
+    runs = found_in(data, 8 * NUMBER)
+    assert values_of(data, runs) == [300] * n_before + [value] + [300] * n_behind
     assert [run.minimal for run in runs].count(False) == 1

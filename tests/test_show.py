@@ -17,6 +17,7 @@ from onnxroot._columns import bar, columns, folded
 from onnxroot._describe import describe_tensor
 from onnxroot._look import open_view
 from tests.golden import golden
+from tests.model_encodings import LEN, record
 from tests.samples import graph_model, raw_tensor, small_tensor
 from tests.test_cli import done, run
 
@@ -155,6 +156,27 @@ def test_nodes_of_functions_and_training(name: str, graph: str) -> None:
     assert graph in {node["graph"] for node in listed}
 
 
+def test_graphs_that_nest_without_end(tmp_path: Path) -> None:
+    """A raised limit lets them in; the tables alone do not, nor do they use up the stack."""
+    data = record(2, LEN, b"innermost")
+    for _ in range(600):
+        node = record(4, LEN, b"If") + record(5, LEN, record(1, LEN, b"b") + record(6, LEN, data))
+        data = record(1, LEN, node)
+    raised, paths = onnxroot.Limits(depth=2000), [tmp_path / "a.root", tmp_path / "b.root"]
+    for path, name in zip(paths, (b"a", b"b"), strict=True):
+        onnxroot.write(record(2, LEN, name) + record(7, LEN, data), path, limits=raised)
+    for words in (["show", paths[0], "--nodes"], ["diff", *paths]):
+        result = run(*words)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert "messages nest deeper than 100; if you trust" in result.stderr
+    nodes = json.loads(done("--limit", "depth=2000", "show", paths[0], "--nodes", "--json"))
+    assert len(nodes) == 600
+    assert nodes[-1]["graph"] == "/".join(["If.b"] * 599)
+    result = run("--limit", "depth=2000", "diff", *paths)
+    assert result.exit_code == 2
+    assert "their graphs nest too deep to be compared" in result.stderr
+
+
 def test_one_view_at_a_time(address: str) -> None:
     assert "do not go together" in run("show", address, "--nodes", "--stats").stderr
 
@@ -242,8 +264,9 @@ def test_tensors_without_numbers(values: np.ndarray, tmp_path: Path) -> None:
 @pytest.fixture
 def terminal(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     """Make it seem that a person reads, so many characters wide."""
-    monkeypatch.setattr("onnxroot._columns.is_terminal", lambda: True)
+    # The one that imports the other comes first: it has to be restored to the real one.
     monkeypatch.setattr("onnxroot._show_text.is_terminal", lambda: True)
+    monkeypatch.setattr("onnxroot._columns.is_terminal", lambda: True)
     return lambda width: monkeypatch.setenv("COLUMNS", str(width))
 
 

@@ -162,6 +162,22 @@ def test_no_turn_crosses_a_border(analysis, monkeypatch):
 # --- two writers --------------------------------------------------------------------------------
 
 
+def test_another_writer_makes_the_file_first(tmp_path, monkeypatch):
+    """It appears while the model is proven: this one is put beside it."""
+    path, prove, others = tmp_path / "new.root", onnxroot.api._prove, [OLD]
+
+    def prove_slowly(*arguments):
+        while others:
+            onnxroot.write(others.pop(), f"{path}:other")
+        prove(*arguments)
+
+    monkeypatch.setattr(onnxroot.api, "_prove", prove_slowly)
+    onnxroot.write(NEW, f"{path}:mine")
+    for name, source in (("other", OLD), ("mine", NEW)):
+        with onnxroot.open(f"{path}:{name}") as model:
+            assert model.to_bytes() == source.read_bytes()
+
+
 def test_a_writer_waits_for_another(analysis):
     file = lock_file(str(analysis), 0)
     threading.Timer(0.5, file.close).start()

@@ -25,8 +25,7 @@ from onnxroot._describe import describe
 from onnxroot._manifest import Manifest
 from onnxroot._rntuple_write import ModelWriter
 from onnxroot._schema import installed_schema
-from onnxroot._spec import NO_ROW
-from onnxroot.tables import Column, Table, Tables
+from onnxroot.tables import NO_ROW, Column, Table, Tables
 from tests.golden import golden
 from tests.model_encodings import LEN, record
 from tests.samples import linear_model

@@ -18,8 +18,20 @@ def test_they_run_what_tox_runs() -> None:
     listed = re.search(r"environment:\n((?: +- \w+\n)+)", WORKFLOWS["test.yml"])
     assert listed
     assert re.findall(r"\w+", listed[1]) == re.findall(r"\w+", tox["tox"]["env_list"])
-    assert "tox run --installpkg dist/*.whl -m matrix" in WORKFLOWS["test.yml"]
+    assert "tox run --installpkg dist/*manylinux*.whl -m matrix" in WORKFLOWS["test.yml"]
     assert "uses: ./.github/workflows/test.yml" in WORKFLOWS["release.yml"]
+
+
+def test_both_kinds_of_wheels_are_tested() -> None:
+    """One with kernels, and one for the machines that there is none for."""
+    text = WORKFLOWS["test.yml"]
+    built, tested = text[: text.index("\n  tox:\n")], text[text.index("\n  tox:\n") :]
+    assert "python -m cibuildwheel" in built
+    assert 'ONNXROOT_KERNELS: "0"' in built
+    assert "tox run --installpkg dist/*manylinux*.whl -e" in tested
+    without = re.search(r"--installpkg dist/\*-none-any\.whl .*\n +env:\n +(.*)\n", tested)
+    assert without
+    assert without[1] == 'ONNXROOT_KERNELS: "0"'
 
 
 def test_they_are_pinned_and_may_do_little() -> None:

@@ -13,8 +13,8 @@ from onnxroot._layout import lay_out, payload_records
 from onnxroot._ragged import concatenate, distinct, gather
 from onnxroot._schema import Field, MessageType, Schema
 from onnxroot._spans import Spans
-from onnxroot._spec import NO_ROW, PAYLOAD_FIELDS, ROOT_MESSAGE
-from onnxroot.tables import Column, Payloads, Table, Tables
+from onnxroot._spec import PAYLOAD_FIELDS, ROOT_MESSAGE
+from onnxroot.tables import NO_ROW, Column, Payloads, Table, Tables
 
 __all__ = ["Part", "Parts", "inverted", "offsets_of"]
 
@@ -198,7 +198,9 @@ def inverted(order: Rows) -> Rows:
 
 def offsets_of(lengths: I64) -> I64:
     """Return offsets of lists of these lengths: int64, shape (n + 1,)."""
-    return np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+    offsets = np.zeros(len(lengths) + 1, np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    return offsets
 
 
 def _list_order(counts: I64, order: Rows) -> Rows | None:

@@ -19,6 +19,7 @@ from onnxroot._graphs import ModelContent
 from onnxroot._identity import Identities
 from onnxroot._model_view import ModelView
 from onnxroot._spec import TENSOR
+from onnxroot.errors import UnsupportedModelError
 
 __all__ = ["diff_models"]
 
@@ -30,12 +31,22 @@ _Two = tuple[ModelContent, ModelContent]
 
 
 def diff_models(old: ModelView, new: ModelView) -> ModelDiff:
-    """Compare two models; see `onnxroot.diff`."""
+    """Compare two models; see `onnxroot.diff`.
+
+    Raises:
+        UnsupportedModelError: Their graphs nest deeper than Python's stack goes, which takes raised
+            limits.
+    """
     nothing = ModelDiff(old=old.address, new=new.address, identical=False)
     if old.sizes == new.sizes and old.digests() == new.digests():
         return replace(nothing, identical=True)
-    with _no_collection():
-        return _compare(old, new, nothing)
+    try:
+        with _no_collection():
+            return _compare(old, new, nothing)
+    except RecursionError:
+        raise UnsupportedModelError(
+            f"{old.address} and {new.address}: their graphs nest too deep to be compared"
+        ) from None
 
 
 @contextmanager

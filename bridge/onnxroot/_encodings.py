@@ -17,6 +17,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from onnxroot import _kernels
+
 __all__ = ["CHAR", "ENCODINGS", "Encoding", "decode", "encode", "encoding_of"]
 
 U8 = npt.NDArray[np.uint8]
@@ -114,6 +116,8 @@ def encode(values: npt.NDArray[Any], encoding: Encoding) -> U8:
     values = np.ascontiguousarray(values)
     if not encoding.is_split:
         return values.view(np.uint8)
+    if _kernels.available():
+        return _kernels.split_values(values, _kind_of(encoding))
     size, n = encoding.dtype.itemsize, len(values)
     parts = np.zeros((size, n), np.uint8)
     last = values.dtype.type(0)
@@ -143,6 +147,9 @@ def decode(page: U8, encoding: Encoding, out: npt.NDArray[Any]) -> None:
     if not encoding.is_split:
         out[:] = page.view(encoding.dtype)
         return
+    if _kernels.available():
+        _kernels.join_values(page, encoding.dtype.itemsize, _kind_of(encoding), out)
+        return
     parts = page.reshape(encoding.dtype.itemsize, -1)
     used = len(parts)
     while used > 1 and not parts[used - 1].any():
@@ -165,6 +172,13 @@ def decode(page: U8, encoding: Encoding, out: npt.NDArray[Any]) -> None:
         if encoding.dtype.kind == "i":
             values = (bits >> 1 ^ -(bits & 1)).view(unsigned.str.replace("u", "i"))
         some[:] = values
+
+
+def _kind_of(encoding: Encoding) -> int:
+    """Return what is done to values before they are split."""
+    if encoding.is_index:
+        return _kernels.DIFFERENCES
+    return _kernels.ZIGZAG if encoding.dtype.kind == "i" else _kernels.AS_THEY_ARE
 
 
 def _bytes_of(bits: int) -> int:

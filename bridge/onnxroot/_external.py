@@ -19,9 +19,9 @@ from onnxroot._dtypes import STORAGES
 from onnxroot._locations import map_inside, refuse_twins, relative_path
 from onnxroot._ragged import distinct, group_starts
 from onnxroot._spans import Buffers, Spans, storage_of_bytes
-from onnxroot._spec import EXTERNAL_SEGMENT, NO_ROW, TENSOR
+from onnxroot._spec import EXTERNAL_SEGMENT, TENSOR
 from onnxroot.errors import FormatError, UnsupportedModelError
-from onnxroot.tables import Column, Payloads, Table, Tables
+from onnxroot.tables import NO_ROW, Column, Payloads, Table, Tables
 
 __all__ = ["ExternalTensor", "attach", "external_tensors"]
 

@@ -8,6 +8,7 @@ passes through in windows.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -24,6 +25,7 @@ from onnxroot._layout import (
     text_lengths,
     wire_values,
 )
+from onnxroot._overlap import in_order
 from onnxroot._ragged import distinct, exclusive_sum, gather, scatter
 from onnxroot._runs import encode_fixed, encode_numbers, encode_texts
 from onnxroot._schema import Field
@@ -39,6 +41,7 @@ U8 = npt.NDArray[np.uint8]
 I64 = npt.NDArray[np.int64]
 Rows = npt.NDArray[np.intp]
 
+_LARGE = 1 << 20  # bytes that are worth several threads
 _NEAR = 1 << 12  # copies this close in the source are rendered together
 
 
@@ -201,33 +204,40 @@ def join(tables: Tables, source: PayloadSource) -> Document:
     layout = lay_out(tables)
     skeleton = np.empty(layout.skeleton_nbytes, np.uint8)
     hole_start = np.full(len(tables.payloads), -1, np.int64)
+    fields: list[tuple[str, Placed, Field]] = []
     for name, placed in layout.placed.items():
         _write_headers(skeleton, tables, name, placed)
-        for item in tables.schema[name].fields:
-            if item.name not in placed.relative or item.is_message:
-                continue
-            position = placed.start + placed.relative[item.name]
-            column = tables.tables[name].columns.get(item.name)
-            hole = np.zeros(len(position), np.int64)
-            which = placed.holes.get(item.name)
-            if which is not None:
-                hole[tables.payloads.row[which]] = tables.payloads.nbytes[which]
-            if item.label == "optional":
-                rows = np.flatnonzero(present(tables, name, item))
-                ends = _write_optional(skeleton, item, column, rows, position[rows], hole)
-            else:
-                rows = np.arange(len(position))
-                size = placed.field_size[item.name]
-                ends = _write_repeated(skeleton, item, column, position, size, hole)
-            if which is not None:
-                at = np.zeros(len(position), np.int64)
-                at[rows] = ends
-                hole_start[which] = at[tables.payloads.row[which]]
+        written = [item for item in tables.schema[name].fields if not item.is_message]
+        fields += [(name, placed, item) for item in written if item.name in placed.relative]
+    write = partial(_write_field, skeleton, tables)
+    apply = in_order if layout.skeleton_nbytes > _LARGE else map
+    for (_, placed, item), ends in zip(fields, apply(write, fields), strict=True):
+        which = placed.holes.get(item.name)
+        if which is not None:
+            hole_start[which] = ends[tables.payloads.row[which]]
     n_inside = int(np.count_nonzero(hole_start >= 0))
     hole_start, nbytes = hole_start[:n_inside], tables.payloads.nbytes[:n_inside]
     if np.any(hole_start < 0) or np.any(np.diff(hole_start) < 0):
         raise FormatError("the payloads do not stand in the order of the ONNX file")
     return Document(skeleton, hole_start, nbytes, source, tables.deviation)
+
+
+def _write_field(out: U8, tables: Tables, field: tuple[str, Placed, Field]) -> I64:
+    """Write a field of all rows; return where each row's own bytes end, or 0."""
+    name, placed, item = field
+    position = placed.start + placed.relative[item.name]
+    column = tables.tables[name].columns.get(item.name)
+    hole = np.zeros(len(position), np.int64)
+    which = placed.holes.get(item.name)
+    if which is not None:
+        hole[tables.payloads.row[which]] = tables.payloads.nbytes[which]
+    if item.label != "optional":
+        size = placed.field_size[item.name]
+        return _write_repeated(out, item, column, position, size, hole)
+    rows = np.flatnonzero(present(tables, name, item))
+    ends = np.zeros(len(position), np.int64)
+    ends[rows] = _write_optional(out, item, column, rows, position[rows], hole)
+    return ends
 
 
 def _write_headers(out: U8, tables: Tables, name: str, placed: Placed) -> None:

@@ -18,11 +18,11 @@ import numpy.typing as npt
 from onnxroot._limits import too_deep
 from onnxroot._ragged import distinct, exclusive_sum, group_starts
 from onnxroot._schema import Field
-from onnxroot._spec import NO_ROW, PAYLOAD_FIELDS, ROOT_MESSAGE
+from onnxroot._spec import PAYLOAD_FIELDS, ROOT_MESSAGE
 from onnxroot._varints import varint_widths, varints_nbytes
 from onnxroot._wire import LEN, VARINT
 from onnxroot.errors import FormatError
-from onnxroot.tables import Column, Payloads, Table, Tables
+from onnxroot.tables import NO_ROW, Column, Payloads, Table, Tables
 
 __all__ = [
     "Layout",

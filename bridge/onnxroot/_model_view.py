@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ModelView", "Value"]
 
+_MAX_TYPE_LEVELS = 64
+"""Types that nest deeper are not spelled out: more than messages may hold without raised limits."""
+
 
 @dataclass(frozen=True, slots=True)
 class Value:
@@ -47,7 +50,7 @@ class Value:
         """Return ``name: TYPE[d, d]``."""
         if self.shape is None:
             return f"{self.name}: {self.type or '?'}"
-        dims = ", ".join("?" if d is None else str(d) for d in self.shape)
+        dims = ", ".join("?" if d in (None, "") else str(d) for d in self.shape)
         return f"{self.name}: {self.type or '?'}[{dims}]"
 
 
@@ -281,7 +284,9 @@ class ModelView:
             return Value(name, *self._type(kind))
         return Value(name, "", None)
 
-    def _type(self, row: int) -> tuple[str, tuple[int | str | None, ...] | None]:
+    def _type(self, row: int, level: int = 0) -> tuple[str, tuple[int | str | None, ...] | None]:
+        if level > _MAX_TYPE_LEVELS:
+            return "...", None
         for field in ("tensor_type", "sparse_tensor_type"):
             message = self._parts.schema["TypeProto"].by_name[field].type
             for tensor in self._children(message, "TypeProto", field, row).tolist():
@@ -292,10 +297,10 @@ class ModelView:
                 return sparse + text, self._shape(message, tensor)
         for item in self._parts.schema["TypeProto"].fields:
             if item.is_message and len(self._children(item.type, "TypeProto", item.name, row)):
-                return self._composed(item, row), None
+                return self._composed(item, row, level), None
         return "", None
 
-    def _composed(self, item: Field, row: int) -> str:
+    def _composed(self, item: Field, row: int, level: int) -> str:
         """Return a type that holds others: ``sequence(map(INT64, FLOAT))``."""
         kind = item.name.removesuffix("_type")
         for holder in self._children(item.type, "TypeProto", item.name, row).tolist():
@@ -310,7 +315,8 @@ class ModelView:
                 if field.type == "TypeProto"
                 for row in self._children("TypeProto", item.type, field.name, holder).tolist()
             ]
-            parts += [str(Value("", *self._type(row))).removeprefix(": ") for row in inner]
+            held = [Value("", *self._type(row, level + 1)) for row in inner]
+            parts += [str(value).removeprefix(": ") for value in held]
             return f"{kind}({', '.join(parts)})" if parts else kind
         return kind
 

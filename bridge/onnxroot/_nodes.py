@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from onnxroot._limits import too_deep
 from onnxroot._messages import Messages, operator_name
 from onnxroot._model_view import ModelView
 from onnxroot._readable import near
 from onnxroot._spec import TENSOR
+from onnxroot.errors import FormatError
 
 __all__ = ["describe_node", "list_nodes"]
 
@@ -132,14 +134,35 @@ def _inner_graphs(messages: Messages) -> dict[int, list[tuple[str, int]]]:
 def _with_inner(
     messages: Messages, graph: _Graph, inner: dict[int, list[tuple[str, int]]]
 ) -> Iterator[_Graph]:
-    """Yield a graph, and those in the attributes of its nodes."""
+    """Yield a graph, and those in the attributes of its nodes.
+
+    Raises:
+        FormatError: They nest too deep: each is held by an attribute, that by a node.
+    """
     yield graph
-    for node in messages.held("NodeProto", graph.holder, "node", graph.row) if inner else ():
+    if not inner:
+        return
+    below = [_inside(messages, graph, inner)]
+    while below:
+        found = next(below[-1], None)
+        if found is None:
+            below.pop()
+            continue
+        if 3 * len(below) > messages.parts.depth:
+            raise FormatError(f"{messages.parts.where}: {too_deep(messages.parts.depth)}")
+        yield found
+        below.append(_inside(messages, found, inner))
+
+
+def _inside(
+    messages: Messages, graph: _Graph, inner: dict[int, list[tuple[str, int]]]
+) -> Iterator[_Graph]:
+    """Yield the graphs in the attributes of a graph's own nodes."""
+    for node in messages.held("NodeProto", graph.holder, "node", graph.row):
         for attribute, row in inner.get(node, ()):
             found = messages.node(node)
             label = f"{graph.label}/{found['name'] or found['operator']}.{attribute}".lstrip("/")
-            below = _Graph("GraphProto", row, label, (*graph.key, row))
-            yield from _with_inner(messages, below, inner)
+            yield _Graph("GraphProto", row, label, (*graph.key, row))
 
 
 def _names(messages: Messages, graph: _Graph, field: str) -> list[str]:

@@ -47,6 +47,7 @@ class OnnxFile:
             OSError: It can't be opened.
         """
         self.path = str(path)
+        self.depth = limits.depth
         self.schema: Schema = installed_schema()
         self.data: U8 = map_file(path)
         try:

@@ -43,6 +43,11 @@ class ModelParts(Protocol):
         ...
 
     @property
+    def depth(self) -> int:
+        """How deep messages may nest."""
+        ...
+
+    @property
     def sizes(self) -> Mapping[str, int]:
         """Bytes of the ONNX file, under an empty name, and of each external file by location."""
         ...

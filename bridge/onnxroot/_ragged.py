@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from onnxroot import _kernels
+
 __all__ = [
     "concatenate",
     "distinct",
@@ -25,7 +27,7 @@ U8 = npt.NDArray[np.uint8]
 I64 = npt.NDArray[np.int64]
 
 _BLOCK = 1 << 20  # bytes that are moved at a time: bounds the memory that it takes
-_KEPT = 1 << 24  # bytes; glibc's own limit for this is 32 MiB
+_KEPT = (1 << 25) - (1 << 13)  # bytes; glibc's own limit for this is 32 MiB
 _LONG = 1 << 11  # bytes of a piece that is copied alone
 _MANY = 32  # pieces of one length that are faster copied at once
 
@@ -101,6 +103,9 @@ def _move(out: U8, target: I64 | None, data: U8, source: I64 | None, length: I64
         source: int64, shape (n,); where each begins in `data`; None if they lie end to end.
         length: int64, shape (n,).
     """
+    if _kernels.available():
+        _kernels.move_pieces(out, target, data, source, length)
+        return
     packed = exclusive_sum(length)
     target = packed if target is None else target
     source = packed if source is None else source

@@ -5,8 +5,8 @@ Whatever uproot makes of a damaged file, the callers see `FormatError` or `Integ
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from itertools import accumulate, pairwise
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate, islice, pairwise
 from typing import Any
 
 import numpy as np
@@ -185,8 +185,9 @@ class TableReader:
         columns = {}
         with self._file.translated(self.where):
             self._prefetch([copy], range(len(self._types)))
-            found = self._all_columns(copy)
+            ready, found = self._all_columns(copy), list[npt.NDArray[Any]]()
             for name, numbers in self._columns.items():
+                found += islice(ready, max(numbers[-1] + 1 - len(found), 0))
                 arrays = [found[i] for i in numbers]
                 for offsets in arrays[:-1]:
                     digest.update(memoryview(offsets[1:].view(np.uint8)))
@@ -196,17 +197,16 @@ class TableReader:
         self._check(digest.hexdigest(), 0)
         return columns
 
-    def _all_columns(self, cluster: int) -> list[npt.NDArray[Any]]:
-        """Read all columns of a cluster, in several threads if they are large."""
-        columns, tasks = [], []
-        for number in range(len(self._types)):
-            values, waiting = self._new_column(number, cluster)
-            columns.append(values)
-            tasks += waiting
+    def _all_columns(self, cluster: int) -> Iterator[npt.NDArray[Any]]:
+        """Yield all columns of a cluster, read in several threads if they are large."""
+        columns = [self._new_column(number, cluster) for number in range(len(self._types))]
+        tasks = [task for _, waiting in columns for task in waiting]
         is_large = sum(len(out) for _, _, out in tasks) > _LARGE
-        for _ in self._file.pool().map(self._fill, tasks) if is_large else map(self._fill, tasks):
-            pass
-        return columns
+        filled = self._file.pool().map(self._fill, tasks) if is_large else map(self._fill, tasks)
+        for values, waiting in columns:
+            for _ in waiting:
+                next(filled)
+            yield values
 
     def values(self, cluster: int, out: npt.NDArray[Any] | None = None) -> npt.NDArray[Any]:
         """Read the payload values of one cluster, and check them against their digest.
@@ -352,6 +352,6 @@ class TableReader:
                 if len(column.values) != n:
                     raise FormatError(f"{self.where}: column {name} has a wrong length")
                 return
-            if len(offsets) != n + 1 or offsets[0] != 0 or np.any(np.diff(offsets) < 0):
+            if len(offsets) != n + 1 or offsets[0] != 0 or np.any(offsets[1:] < offsets[:-1]):
                 raise FormatError(f"{self.where}: column {name} has wrong offsets")
             n = int(offsets[-1])

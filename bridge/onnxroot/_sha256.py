@@ -63,7 +63,8 @@ class Sha256Sums:
         """
         self._stopped = False
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="sha256")
-        self._sums = [self._pool.submit(self._sum, array) for array in arrays]
+        self._sums: list[Future[str]] = []
+        self.add(arrays)
 
     def __enter__(self) -> Sha256Sums:
         """Return the sums."""
@@ -78,6 +79,10 @@ class Sha256Sums:
         """Stop the thread."""
         self._stopped = True
         self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def add(self, arrays: Sequence[npt.NDArray[np.uint8]]) -> None:
+        """Hash more arrays, after the others."""
+        self._sums += [self._pool.submit(self._sum, array) for array in arrays]
 
     def __getitem__(self, number: int) -> str:
         """Wait for the SHA-256 of that array; return it in hexadecimal."""

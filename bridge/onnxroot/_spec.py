@@ -12,7 +12,6 @@ __all__ = [
     "FORMAT",
     "FORMAT_VERSION",
     "MANIFEST",
-    "NO_ROW",
     "PAYLOAD",
     "PAYLOAD_FIELDS",
     "RELIED_ON",
@@ -52,9 +51,6 @@ COLUMN_PRESENCE = "presence"
 
 COLUMN_DEVIATION = "deviation"
 """Column of ModelProto with what the tables cannot say. FORMAT §7"""
-
-NO_ROW = 2**64 - 1
-"""Stands for "no row" in a uint64 column."""
 
 PAYLOAD = "Payload"
 """RNTuple that says which field each payload belongs to. FORMAT §5.2"""

@@ -19,8 +19,9 @@ import numpy.typing as npt
 from onnxroot._assemble import Part, Parts, inverted, offsets_of
 from onnxroot._layout import wire_values
 from onnxroot._limits import DEFAULT_LIMITS, too_deep
+from onnxroot._overlap import in_order
 from onnxroot._ragged import distinct, exclusive_sum, gather, group_starts, reuse_memory
-from onnxroot._runs import Run
+from onnxroot._runs import Run, read_numbers, read_texts
 from onnxroot._schema import Field, MessageType, Schema
 from onnxroot._spans import Buffers, Span, check_whole, find_spans, from_wire, read_pieces
 from onnxroot._spec import PAYLOAD_FIELDS, ROOT_MESSAGE, SPILL_NBYTES, TENSOR
@@ -33,6 +34,8 @@ __all__ = ["Split", "Trace", "split"]
 U8 = npt.NDArray[np.uint8]
 I64 = npt.NDArray[np.int64]
 Rows = npt.NDArray[np.intp]
+
+_LARGE = 1 << 20  # bytes of values that are worth several threads
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +133,7 @@ class _Reader:
     # --- reading -------------------------------------------------------------------------------
 
     def read(self) -> None:
-        """Read all messages, generation by generation."""
+        """Read all messages, generation by generation; or find out that a trace is needed."""
         zero = np.zeros(1, np.int64)
         root = _Batch(
             start=zero,
@@ -148,6 +151,8 @@ class _Reader:
             children: dict[str, list[_Batch]] = defaultdict(list)
             for name, batches in generation.items():
                 self._read_batch(self.schema[name], _merge(batches), children)
+                if self.trace is None and not self.canonical:
+                    return  # to be read anew, with a trace
             generation = children
             depth += 1
 
@@ -159,6 +164,8 @@ class _Reader:
         )
         n = len(batch.parent)
         self.canonical &= canonical and len(batch.row) == n
+        if self.trace is None and not self.canonical:
+            return
         rows = batch.row[tokens.message]
         tokens, rows = self._drop_overridden(kind, tokens, rows)
         first = np.searchsorted(batch.row, np.arange(n))
@@ -251,15 +258,18 @@ class _Reader:
 
     def _all_numbers(self, item: Field, tokens: Tokens) -> npt.NDArray[Any]:
         """Return the values of records that hold a number each, or a run of them."""
-        return _unrolled(tokens, self._numbers(item, tokens), partial(self._numbers_of_run, item))
+        read = partial(self._read_numbers, item)
+        return _unrolled(tokens, [self._numbers(item, tokens)], read)[0]
 
-    def _numbers_of_run(self, item: Field, run: Run) -> npt.NDArray[Any]:
-        if item.wire_type != VARINT:
-            return run.values.view(item.dtype)
-        values = from_wire(item, run.values)
-        if run.values.dtype.itemsize >= item.dtype.itemsize:  # or all of them fit
-            self.canonical &= not np.any(wire_values(item, values) != run.values)
-        return values
+    def _read_numbers(self, item: Field, run: Run, out: npt.NDArray[Any]) -> None:
+        if item.wire_type != VARINT or item.type in {"int64", "uint64"}:  # any bits are a value
+            read_numbers(self.data, run, out.view(f"<u{out.itemsize}"))
+            return
+        wire = np.empty(run.n_records, np.uint64)
+        read_numbers(self.data, run, wire)
+        out[:] = from_wire(item, wire)
+        if np.any(wire_values(item, out) != wire):
+            self.canonical = False
 
     def _read_text(
         self, kind: MessageType, item: Field, part: Part, tokens: Tokens, rows: I64, base: int
@@ -294,12 +304,9 @@ class _Reader:
         if item.is_text:
             counts = np.zeros(n, np.int64)
             np.add.at(counts, rows, tokens.n_records)
-            length = tokens.value_end - tokens.value_start
-            part.found[item.name] = (
-                counts,
-                _unrolled(tokens, tokens.value_start, lambda run: run.starts + 2),
-                _unrolled(tokens, length, lambda run: run.values),
-            )
+            single = [tokens.value_start, tokens.value_end - tokens.value_start]
+            start, length = _unrolled(tokens, single, partial(read_texts, self.data))
+            part.found[item.name] = counts, start, length
             return
         packed = tokens.wire_type == LEN
         if not packed.any():
@@ -362,27 +369,33 @@ class _Reader:
 
 
 def _unrolled(
-    tokens: Tokens, single: npt.NDArray[Any], of_run: Callable[[Run], npt.NDArray[Any]]
-) -> npt.NDArray[Any]:
-    """Return a value for each record, not for each entry.
+    tokens: Tokens, single: list[npt.NDArray[Any]], read: Callable[..., None]
+) -> list[npt.NDArray[Any]]:
+    """Return arrays with a value for each record, not for each entry.
 
     Args:
         tokens: Entries of one record, or of a run of them.
-        single: shape (n_entries,); the values of those of one record.
-        of_run: Gives the values of part of a run.
+        single: shape (n_entries,) each; the values of those of one record.
+        read: Is given part of a run, and those places of the arrays that are its own; in any
+            thread.
     """
     runs = np.flatnonzero(tokens.n_records > 1)
     if not len(runs):
         return single
-    values = np.empty(int(tokens.n_records.sum()), single.dtype)
     target = exclusive_sum(tokens.n_records.astype(np.int64))
-    values[target] = single
+    arrays = [np.empty(int(tokens.n_records.sum()), values.dtype) for values in single]
+    for array, values in zip(arrays, single, strict=True):
+        array[target] = values
+    tasks = []
     for first, start in zip(target[runs].tolist(), tokens.tag_start[runs].tolist(), strict=True):
         stop = first
         for part in tokens.runs[start]:
-            begin, stop = stop, stop + len(part.values)
-            values[begin:stop] = of_run(part)
-    return values
+            begin, stop = stop, stop + part.n_records
+            tasks.append((part, *(array[begin:stop] for array in arrays)))
+    apply = in_order if sum(array.nbytes for array in arrays) > _LARGE else map
+    for _ in apply(lambda task: read(*task), tasks):
+        pass
+    return arrays
 
 
 def _merge(batches: list[_Batch]) -> _Batch:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, auto
+from functools import partial
 from pathlib import Path
 
 from onnxroot._address import Address
@@ -20,7 +22,7 @@ from onnxroot._root_file import RootFile
 from onnxroot._root_region import NoRoomError, Region
 from onnxroot._spec import MANIFEST, SAMPLES, TENSORS
 from onnxroot._stored import StoredModel
-from onnxroot._transaction import Transaction
+from onnxroot._transaction import Transaction, sync
 from onnxroot.errors import (
     ModelExistsError,
     ModelNotFoundError,
@@ -58,12 +60,14 @@ class Content:
         prove: Reads them back, before the file changes, and raises if anything is amiss.
         compression: Of the payload.
         nbytes: About how many bytes will be written, at most.
+        release: Lets go of what was written, which is about to be read back.
     """
 
     write: Callable[[ModelWriter], None]
     prove: Callable[[RootFile], None]
     compression: str
     nbytes: int
+    release: Callable[[], None] = lambda: None
 
     def fill(self, region: Region, directory: str) -> Region:
         """Write the model into a region, and return that.
@@ -129,18 +133,35 @@ def _put_alone(address: Address, content: Content, limits: Limits, *, over: bool
         path.write_bytes(empty_file(place.name))
         # Nobody sees that file yet: the transaction waits for the disk.
         with RootEdit(str(path), address.directory, timeout=0, durable=False) as edit:
-            _put_into(edit, content, limits)
+            _put_into(edit, content, limits, meanwhile=partial(sync, path))
 
 
-def _put_into(edit: RootEdit, content: Content, limits: Limits) -> None:
-    """Put a model into a file that exists."""
+def _put_into(
+    edit: RootEdit,
+    content: Content,
+    limits: Limits,
+    meanwhile: Callable[[], None] = lambda: None,
+) -> None:
+    """Put a model into a file that exists.
+
+    Args:
+        edit: The file.
+        content: The model.
+        limits: How much it may ask for when it is read back.
+        meanwhile: What is to be done while it is proven.
+    """
     small = content.nbytes < _SMALL_NBYTES
     edit.insert(_fill_small(edit, content) if small else _fill_large(edit, content))
     infos = add_streamer_info(edit.streamer_infos())
     if infos is not None:
         edit.replace_streamer_infos(infos)
-    with RootFile(edit.path, patches=edit.stage(), limits=limits) as file:
-        content.prove(file)
+    content.release()
+    patches = edit.stage()
+    with ThreadPoolExecutor(1) as pool:
+        done = pool.submit(meanwhile)
+        with RootFile(edit.path, patches=patches, limits=limits) as file:
+            content.prove(file)
+    done.result()
     edit.commit()
 
 

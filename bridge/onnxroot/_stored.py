@@ -94,6 +94,11 @@ class StoredModel:
         return self.manifest.schema
 
     @property
+    def depth(self) -> int:
+        """How deep messages may nest."""
+        return self.file.limits.depth
+
+    @property
     def sizes(self) -> dict[str, int]:
         """Bytes of the ONNX file, under an empty name, and of each external file by location."""
         files = self.manifest.external_files
@@ -204,7 +209,7 @@ class StoredModel:
             tables=found,
             payloads=self.payloads.select(np.arange(self._n_inside)),
             deviation=self._deviation,
-            depth=self.file.limits.depth,
+            depth=self.depth,
         )
 
     def document(self) -> Document:

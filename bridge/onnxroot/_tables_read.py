@@ -19,13 +19,12 @@ from onnxroot._spec import (
     COLUMN_PARENT,
     COLUMN_PARENT_FIELD,
     COLUMN_PRESENCE,
-    NO_ROW,
     PAYLOAD,
     ROOT_MESSAGE,
     TENSORS,
 )
 from onnxroot.errors import FormatError, IntegrityError
-from onnxroot.tables import Column, Payloads, Table
+from onnxroot.tables import NO_ROW, Column, Payloads, Table
 
 _PAYLOAD_TYPES: Final[dict[str, np.dtype[Any]]] = {  # FORMAT §5.2
     "field": np.dtype("<u2"),

@@ -10,7 +10,7 @@ from types import TracebackType
 
 from onnxroot.errors import ModelExistsError
 
-__all__ = ["Transaction"]
+__all__ = ["Transaction", "sync"]
 
 
 class Transaction:
@@ -57,7 +57,7 @@ class Transaction:
 
     def _give_names(self) -> None:
         for path, _, _ in self._pending:
-            _sync(path)
+            sync(path)
         for path, place, replace in self._pending:
             if replace:
                 path.replace(place)
@@ -65,7 +65,7 @@ class Transaction:
                 self._made.append(_name(path, place))
         self._done = True  # all have their names, and others may have seen them
         for folder in {place.parent for _, place, _ in self._pending}:
-            _sync(folder)
+            sync(folder)
 
     def _clean_up(self) -> None:
         """Delete what is temporary, and what was made unless all was; again does no harm."""
@@ -127,8 +127,12 @@ def _name(path: Path, place: Path) -> Path:
     return place
 
 
-def _sync(path: Path) -> None:
-    """Wait until a file or folder is on the disk."""
+def sync(path: Path) -> None:
+    """Wait until a file or folder is on the disk.
+
+    Raises:
+        OSError: It does not get there.
+    """
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

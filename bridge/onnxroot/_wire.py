@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from onnxroot._overlap import in_order
 from onnxroot._ragged import exclusive_sum
-from onnxroot._runs import FIXED32, FIXED64, LEN, VARINT, Run, read_run
+from onnxroot._runs import FIXED32, FIXED64, LEN, VARINT, Run, find_run, starts_of
 from onnxroot._varints import decode_varints, fail_truncated
 from onnxroot.errors import FormatError
 
@@ -153,7 +153,7 @@ def scan(
             for number, run in walk.runs:
                 index = first + number
                 tokens.value_end[index] = run[-1].stop
-                tokens.n_records[index] = sum(len(part.values) for part in run)
+                tokens.n_records[index] = sum(part.n_records for part in run)
                 tokens.runs[int(tokens.tag_start[index])] = run
                 canonical = canonical and all(part.minimal for part in run)
         before = np.empty_like(tokens.number)
@@ -307,7 +307,7 @@ class _Walk:
         self._add(tags)
 
     def _may_run(self, tag: int) -> bool:
-        """Return whether `read_run` reads records with a tag: numbers, or texts that we know."""
+        """Return whether `find_run` finds records with a tag: numbers, or texts that we know."""
         if tag >= 0x80 or tag & 7 == START_GROUP:
             return False
         number, known = tag >> 3, len(self._rules.allowed)
@@ -315,17 +315,19 @@ class _Walk:
 
     def _run(self, start: int, stop: int, tag: int) -> int:
         """Find the records of a run; return where it ends."""
-        run = list(read_run(self._data, start, stop, tag))
-        if not run:
-            return start
         rules, number = self._rules, tag >> 3
         is_canonical = number < len(rules.recurs) and bool(rules.recurs[number])
-        if self._joined and is_canonical and int(rules.canonical[number]) == tag & 7:
+        is_canonical = is_canonical and int(rules.canonical[number]) == tag & 7
+        joined = self._joined and is_canonical
+        run = list(find_run(self._data, start, stop, tag, with_starts=not joined))
+        if not run:
+            return start
+        if joined:
             self.runs.append((self.n_found, run))
             self._add([start])
         else:
             for part in run:
-                self._add(part.starts)
+                self._add(starts_of(part))
         return run[-1].stop
 
 

@@ -28,6 +28,7 @@ from onnxroot._manifest import ExternalFile, Manifest
 from onnxroot._schema import installed_schema
 from onnxroot._sha256 import Sha256Sums
 from onnxroot._source import Source, check_source, name_of, source_of
+from onnxroot._spans import Buffers
 from onnxroot._spec import FORMAT_VERSION
 from onnxroot._transaction import Transaction
 from onnxroot.adapter import Options
@@ -37,6 +38,7 @@ from onnxroot.errors import (
     ModelExistsError,
     UnsupportedModelError,
 )
+from onnxroot.tables import Tables
 
 if TYPE_CHECKING:
     from onnxroot._rntuple_write import ModelWriter
@@ -110,16 +112,15 @@ def write(  # noqa: PLR0913  (each by name)
     source = source_of(model, external_data_dir, options)
     address = Address(address.path, address.directory or name_of(source))
     check_destination(address, replace=replace)
-    try:
-        tables, buffers = dissect(source.data, installed_schema(), limits.depth)
-    except FormatError as error:
-        raise error.within(source.name or "the model") from error
-    tables, files = attach(tables, buffers, source.folder)
     written: list[Manifest] = []
-    originals = [source.data, *(data for _, data in files)]
-    with Sha256Sums(originals) as sums:  # computed while the tables are written
+    with Sha256Sums([source.data]) as sums:  # computed while the tables are made and written
+        parts, files = _taken_apart(source, limits)
+        sums.add([data for _, data in files])
 
         def write_model(writer: ModelWriter) -> None:
+            if not parts:  # another writer's file came first, after they were let go of
+                parts.extend(_taken_apart(source, limits)[0])
+            tables, buffers = parts[0]
             writer.write_tables(tables)
             writer.write_payloads(tables, buffers)
             if source.batches:
@@ -144,7 +145,8 @@ def write(  # noqa: PLR0913  (each by name)
             write=write_model,
             prove=lambda file: _prove(file, address.directory, source.data, dict(files)),
             compression=compression,
-            nbytes=tables.nbytes + sum(len(array) for array in buffers.arrays),
+            nbytes=sum(t.nbytes + sum(map(len, buffers.arrays)) for t, buffers in parts),
+            release=parts.clear,
         )
         put(address, content, replace=replace, timeout=timeout, limits=limits)
     return written[-1]
@@ -411,6 +413,18 @@ def convert(  # noqa: PLR0913  (each is a thing to say about a conversion)
 # --- what was written ----------------------------------------------------------------------------
 
 
+def _taken_apart(
+    source: Source, limits: Limits
+) -> tuple[list[tuple[Tables, Buffers]], list[tuple[str, U8]]]:
+    """Return tables and payload, which the list of one alone holds, and the external files."""
+    try:
+        tables, buffers = dissect(source.data, installed_schema(), limits.depth)
+    except FormatError as error:
+        raise error.within(source.name or "the model") from error
+    tables, files = attach(tables, buffers, source.folder)
+    return [(tables, buffers)], files
+
+
 def _provenance(source: Source) -> dict[str, str]:
     """Return what made the model file; no local path."""
     return {**_versions(), "file": source.name, **source.provenance}
@@ -441,13 +455,21 @@ def _compare(stored: StoredModel, document: Document, data: U8, what: str) -> No
     same = document.nbytes == len(data)
     start = 0
     for window in stored.windows(document) if same else ():
-        same = same and np.array_equal(window, data[start : start + len(window)])
+        same = same and _are_equal(window, data[start : start + len(window)])
         start += len(window)
     if not same:
         raise IntegrityError(
             f"{what} did not come back identical, so nothing was written: this is a bug of "
             "onnxroot, please report it with the model"
         )
+
+
+def _are_equal(a: U8, b: U8) -> bool:
+    """Compare bytes, eight at a time."""
+    words = len(a) - len(a) % 8
+    return np.array_equal(a[:words].view(np.uint64), b[:words].view(np.uint64)) and np.array_equal(
+        a[words:], b[words:]
+    )
 
 
 def _is_root(path: str) -> bool:

@@ -57,10 +57,20 @@ class Model(ModelView):
         return out.getvalue()
 
     def to_proto(self) -> onnx.ModelProto:
-        """Return the model as onnx's own class; external data stay external."""
-        import onnx  # noqa: PLC0415  (0.2 s that other readers need not spend)
+        """Return the model as onnx's own class; external data stay external.
 
-        return onnx.ModelProto.FromString(self.to_bytes())
+        Raises:
+            UnsupportedModelError: It is more than protobuf holds: over 2 GiB, or nested deeper.
+        """
+        import onnx  # noqa: PLC0415  (0.2 s that other readers need not spend)
+        from google.protobuf.message import DecodeError  # noqa: PLC0415  (onnx imports it)
+
+        try:
+            return onnx.ModelProto.FromString(self.to_bytes())
+        except DecodeError as error:
+            raise UnsupportedModelError(
+                f"{self.address}: protobuf does not take it ({error}); use to_bytes or save"
+            ) from error
 
     def save(
         self, path: str | os.PathLike[str], *, replace: bool = False, embed: bool = False

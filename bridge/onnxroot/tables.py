@@ -18,11 +18,14 @@ from onnxroot._limits import DEFAULT_LIMITS
 from onnxroot._schema import Schema
 from onnxroot._spec import TENSOR
 
-__all__ = ["Column", "Payloads", "Table", "Tables"]
+__all__ = ["NO_ROW", "Column", "Payloads", "Table", "Tables"]
 
 U8 = npt.NDArray[np.uint8]
 I64 = npt.NDArray[np.int64]
 U64 = npt.NDArray[np.uint64]
+
+NO_ROW = 2**64 - 1
+"""Stands for "no row" in `Table.parent`; in memory alone, no file holds it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,7 @@ class Table:
     Attributes:
         n_rows: How many there are.
         parent: uint64, shape (n_rows,); row of the holding message in its own table, or
-            `_spec.NO_ROW` for a message that nothing holds.
+            `NO_ROW` for a message that nothing holds.
         parent_field: uint16, shape (n_rows,); code of the field that holds it.
         presence: uint64, shape (n_rows,); bit i: the i-th optional scalar field is there.
         columns: One column per field that occurs, by name.

@@ -30,7 +30,7 @@ std::string Hex(const std::string &bytes)
 void PrintValues(const std::vector<onnxroot::Value> &values)
 {
    for (const auto &value : values) {
-      std::cout << Hex(value.fName) << '|' << value.fTypeName << '|';
+      std::cout << Hex(value.fName) << '|' << Hex(value.fTypeName) << '|';
       if (!value.fShape)
          std::cout << '*';
       else

@@ -32,25 +32,37 @@ public:
          values.back().fName = fStored.Find(field->fMessage)->Text("name", row);
          const Field *const type = fMessages.FieldOf(field->fMessage, "type");
          for (const std::uint64_t inner : fMessages.Held(type, row))
-            for (const Field &kind : fStored.Types().fTypes[type->fMessage].fFields)
-               for (const std::uint64_t innermost : fMessages.Held(&kind, inner))
-                  SetType(values.back(), kind, innermost);
+            SetType(values.back(), type->fMessage, inner, 0);
       }
       return values;
    }
 
 private:
-   void SetType(Value &value, const Field &kind, std::uint64_t row)
+   /// Types that nest deeper are not spelled out: more than messages may hold without raised limits.
+   static constexpr int kMaxTypeLevels = 64;
+
+   /// Tell what a row of the table of types says.
+   void SetType(Value &value, int type, std::uint64_t row, int level)
    {
-      const bool sparse = kind.fName == "sparse_tensor_type";
-      if (kind.fName != "tensor_type" && !sparse) {
-         value.fTypeName = kind.fName.substr(0, kind.fName.rfind("_type"));
+      if (level > kMaxTypeLevels) {
+         value.fTypeName = "...";
          return;
       }
+      for (const char *const name : {"tensor_type", "sparse_tensor_type"}) {
+         const Field *const kind = fMessages.FieldOf(type, name);
+         for (const std::uint64_t tensor : fMessages.Held(kind, row))
+            return SetTensor(value, *kind, tensor);
+      }
+      for (const Field &kind : fStored.Types().fTypes[type].fFields)
+         for (const std::uint64_t holder : fMessages.Held(&kind, row)) {
+            value.fTypeName = Composed(type, kind, holder, level);
+            return;
+         }
+   }
+   void SetTensor(Value &value, const Field &kind, std::uint64_t row)
+   {
       value.fElementType = static_cast<int>(fStored.Find(kind.fMessage)->Bits("elem_type", row));
-      const std::string name = ElementOf(value.fElementType).fName;
-      value.fTypeName =
-         (sparse ? "sparse " : "") + (name.empty() ? "data_type " + std::to_string(value.fElementType) : name);
+      value.fTypeName = (kind.fName == "tensor_type" ? "" : "sparse ") + NameOf(value.fElementType);
       const Field *const shape = fMessages.FieldOf(kind.fMessage, "shape");
       for (const std::uint64_t outer : fMessages.Held(shape, row)) {
          value.fShape.emplace();
@@ -58,6 +70,40 @@ private:
          for (const std::uint64_t inner : fMessages.Held(dim, outer))
             value.fShape->push_back(DimensionAt(dim->fMessage, inner));
       }
+   }
+   /// A type that holds others: `sequence(map(INT64, FLOAT))`.
+   std::string Composed(int type, const Field &kind, std::uint64_t row, int level)
+   {
+      std::string parts;
+      const auto add = [&parts](const std::string &part) { parts += (parts.empty() ? "" : ", ") + part; };
+      const std::string name = kind.fName.substr(0, kind.fName.rfind("_type"));
+      if (name == "map")
+         add(NameOf(static_cast<int>(fStored.Find(kind.fMessage)->Bits("key_type", row))));
+      for (const Field &field : fStored.Types().fTypes[kind.fMessage].fFields)
+         if (field.fMessage == type)
+            for (const std::uint64_t inner : fMessages.Held(&field, row)) {
+               Value held;
+               SetType(held, type, inner, level + 1);
+               add(TextOf(held));
+            }
+      return parts.empty() ? name : name + "(" + parts + ")";
+   }
+   static std::string TextOf(const Value &value)
+   {
+      const std::string name = value.fTypeName.empty() ? "?" : value.fTypeName;
+      if (!value.fShape)
+         return name;
+      std::string dims;
+      for (const Dimension &dim : *value.fShape) {
+         dims += dims.empty() ? "" : ", ";
+         dims += dim.fValue ? std::to_string(*dim.fValue) : dim.fName.empty() ? "?" : dim.fName;
+      }
+      return name + "[" + dims + "]";
+   }
+   static std::string NameOf(int element)
+   {
+      const std::string name = ElementOf(element).fName;
+      return name.empty() ? "data_type " + std::to_string(element) : name;
    }
    Dimension DimensionAt(int type, std::uint64_t row)
    {

@@ -29,7 +29,7 @@ struct Dimension {
 struct Value {
    std::string fName;
    int fElementType = 0;                         ///< `TensorProto.DataType`; 0 if it is no tensor
-   std::string fTypeName;                        ///< ONNX's name of it, or `sequence`, `map` ...; may be empty
+   std::string fTypeName;                        ///< ONNX's name of it, or `sequence(FLOAT)` ...; may be empty
    std::optional<std::vector<Dimension>> fShape; ///< nothing where the rank is unknown
 };
 

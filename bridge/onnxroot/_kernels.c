@@ -1,0 +1,463 @@
+/* The inner loops of reading and writing many numbers, in C: _kernels.py loads and calls them.
+ *
+ * Each function has a twin made of NumPy, which says what it does. It is given the length of every
+ * array, looks before it reads or writes, and returns -1 where it would pass an end: the bytes come
+ * from strangers. It keeps nothing, and calls nothing but memcpy and memset. Numbers are those of a
+ * little-endian machine, and need not be aligned. C99.
+ */
+
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "NumPy does it on big-endian machines"
+#endif
+
+#if defined(_WIN32)
+#define KERNEL __declspec(dllexport)
+#else
+#define KERNEL __attribute__((visibility("default")))
+#endif
+
+#define REFUSED (-1)
+
+enum { LONGEST = 10 };    /* bytes of a varint */
+enum { BLOCK = 1 << 10 }; /* values that are split at a time */
+enum { WORD = 8, SHORT = 16 };
+
+/* As _kernels.py has it: to be raised with every change of a function's arguments. */
+KERNEL int kernels_version(void) { return 1; }
+
+static uint64_t word_at(const uint8_t *data)
+{
+    uint64_t word;
+    memcpy(&word, data, WORD);
+    return word;
+}
+
+static void put_word(uint8_t *out, uint64_t word) { memcpy(out, &word, WORD); }
+
+static int is_inside(int64_t start, int64_t nbytes, int64_t size)
+{
+    return nbytes >= 0 && start >= 0 && start <= size && nbytes <= size - start;
+}
+
+/* Copy a piece, if there is `room` behind both its begins. */
+static void copy_piece(uint8_t *out, const uint8_t *data, int64_t nbytes, int64_t room)
+{
+    if (nbytes <= SHORT && room >= SHORT) /* what is too much is written over by the next one */
+        memcpy(out, data, SHORT);
+    else
+        memcpy(out, data, (size_t)nbytes);
+}
+
+/* --- varints ---------------------------------------------------------------------------------- */
+
+/* Decode one varint; return where it ends. */
+static int64_t read_varint(const uint8_t *data, int64_t at, int64_t stop, uint64_t *value)
+{
+    int64_t end = stop - at > LONGEST ? at + LONGEST : stop;
+    uint64_t found = 0;
+    for (unsigned shift = 0; at < end; shift += 7) {
+        uint8_t byte = data[at++];
+        found |= (uint64_t)(byte & 0x7F) << shift;
+        if (byte < 0x80) {
+            *value = found;
+            return at;
+        }
+    }
+    return REFUSED;
+}
+
+/* Write one where there is room for ten bytes; return how many it takes. */
+static int64_t write_varint(uint8_t *out, uint64_t value)
+{
+    int64_t n = 0;
+    while (value >= 0x80) {
+        out[n++] = (uint8_t)(value | 0x80);
+        value >>= 7;
+    }
+    out[n++] = (uint8_t)value;
+    return n;
+}
+
+/* Records that stand in one word: four of one byte behind its tag, or two of two bytes, the last of
+ * which is not 0. */
+#define FOUR_MASK UINT64_C(0x80FF80FF80FF80FF)
+#define FOUR_TAGS UINT64_C(0x0001000100010001)
+#define TWO_MASK UINT64_C(0x00008080FF8080FF)
+#define TWO_TAGS UINT64_C(0x0000000001000001)
+#define TWO_MORE UINT64_C(0x0000008000008000)
+enum { FOUR_NBYTES = 8, TWO_NBYTES = 6 };
+
+static int is_four(uint64_t word, uint64_t tag) { return (word & FOUR_MASK) == tag * FOUR_TAGS; }
+
+static int is_two(uint64_t word, uint64_t tag)
+{
+    int are_minimal = (word >> 16 & 0x7F) && (word >> 40 & 0x7F);
+    return (word & TWO_MASK) == (tag * TWO_TAGS | TWO_MORE) && are_minimal;
+}
+
+/* --- runs: records of one repeated field, end to end, behind tags of one byte ------------------- */
+
+/* Count varints.
+ *
+ * found: where the last one ends; whether each is as short as it can be.
+ */
+KERNEL int64_t find_varints(const uint8_t *data, int64_t start, int64_t stop, int tag,
+                            int64_t found[2])
+{
+    const uint64_t wanted = (uint8_t)tag;
+    int64_t n = 0, at = start;
+    int minimal = 1;
+    while (stop - at >= 2) {
+        if (stop - at >= WORD) {
+            uint64_t word = word_at(data + at);
+            if (is_four(word, wanted)) {
+                at += FOUR_NBYTES;
+                n += 4;
+                continue;
+            }
+            if (is_two(word, wanted)) {
+                at += TWO_NBYTES;
+                n += 2;
+                continue;
+            }
+        }
+        uint64_t value;
+        int64_t end = data[at] == tag ? read_varint(data, at + 1, stop, &value) : REFUSED;
+        if (end == REFUSED)
+            break;
+        uint8_t last = data[end - 1];
+        minimal &= end - at == 2 || (last && (end - at <= LONGEST || last == 1));
+        at = end;
+        n++;
+    }
+    found[0] = at;
+    found[1] = minimal;
+    return n;
+}
+
+/* Give their values; return where they end. */
+KERNEL int64_t read_varints(const uint8_t *data, int64_t start, int64_t stop, int tag,
+                            uint64_t *values, int64_t n)
+{
+    const uint64_t wanted = (uint8_t)tag;
+    int64_t at = start, i = 0;
+    while (i < n) {
+        if (stop - at >= WORD && n - i >= 4) {
+            uint64_t word = word_at(data + at);
+            if (is_four(word, wanted)) {
+                for (int k = 0; k < 4; k++)
+                    values[i + k] = word >> (8 + 16 * k) & 0x7F;
+                at += FOUR_NBYTES;
+                i += 4;
+                continue;
+            }
+            if (is_two(word, wanted)) {
+                for (int k = 0; k < 2; k++)
+                    values[i + k] = (word >> (8 + 24 * k) & 0x7F) | (word >> (9 + 24 * k) & 0x3F80);
+                at += TWO_NBYTES;
+                i += 2;
+                continue;
+            }
+        }
+        if (stop - at < 2)
+            return REFUSED;
+        at = read_varint(data, at + 1, stop, &values[i++]);
+        if (at == REFUSED)
+            return REFUSED;
+    }
+    return at;
+}
+
+/* Write them; return how many bytes they take. */
+KERNEL int64_t write_varints(const uint64_t *values, int64_t n, const uint8_t *tag,
+                             int64_t tag_nbytes, uint8_t *out, int64_t room)
+{
+    int64_t at = 0, i = 0;
+    while (i < n) {
+        if (room - at < tag_nbytes + LONGEST)
+            return REFUSED;
+        if (tag_nbytes == 1 && n - i >= 4) {
+            const uint64_t *v = values + i;
+            if ((v[0] | v[1] | v[2] | v[3]) < 0x80) {
+                put_word(out + at, tag[0] * FOUR_TAGS | v[0] << 8 | v[1] << 24 | v[2] << 40 | v[3] << 56);
+                at += FOUR_NBYTES;
+                i += 4;
+                continue;
+            }
+            if (v[0] - 0x80 < 0x3F80 && v[1] - 0x80 < 0x3F80) {
+                put_word(out + at, tag[0] * TWO_TAGS | TWO_MORE | (v[0] & 0x7F) << 8 | v[0] >> 7 << 16 |
+                                       (v[1] & 0x7F) << 32 | v[1] >> 7 << 40);
+                at += TWO_NBYTES;
+                i += 2;
+                continue;
+            }
+        }
+        for (int64_t k = 0; k < tag_nbytes; k++)
+            out[at++] = tag[k];
+        at += write_varint(out + at, values[i++]);
+    }
+    return at;
+}
+
+/* Count texts of less than 128 bytes; found: where the last one ends. */
+KERNEL int64_t find_texts(const uint8_t *data, int64_t start, int64_t stop, int tag,
+                          int64_t found[1])
+{
+    int64_t n = 0, at = start;
+    while (stop - at >= 2 && data[at] == tag && data[at + 1] < 0x80) {
+        int64_t end = at + 2 + data[at + 1];
+        if (end > stop)
+            break;
+        at = end;
+        n++;
+    }
+    found[0] = at;
+    return n;
+}
+
+/* Give where they begin, and how long they are; return where the last one ends. */
+KERNEL int64_t read_texts(const uint8_t *data, int64_t start, int64_t stop, int64_t *starts,
+                          int64_t *lengths, int64_t n)
+{
+    int64_t at = start;
+    for (int64_t i = 0; i < n; i++) {
+        if (stop - at < 2)
+            return REFUSED;
+        int64_t length = data[at + 1];
+        at += 2;
+        starts[i] = at;
+        lengths[i] = length;
+        at += length;
+    }
+    return at;
+}
+
+/* Write them; return how many bytes they take. */
+KERNEL int64_t write_texts(const int64_t *lengths, int64_t n, const uint8_t *data, int64_t nbytes,
+                           const uint8_t *tag, int64_t tag_nbytes, uint8_t *out, int64_t room)
+{
+    int64_t at = 0, from = 0;
+    for (int64_t i = 0; i < n; i++) {
+        int64_t length = lengths[i];
+        if (!is_inside(from, length, nbytes) || room - at - tag_nbytes - LONGEST < length)
+            return REFUSED;
+        for (int64_t k = 0; k < tag_nbytes; k++)
+            out[at++] = tag[k];
+        at += write_varint(out + at, (uint64_t)length);
+        int64_t left = nbytes - from < room - at ? nbytes - from : room - at;
+        copy_piece(out + at, data + from, length, left);
+        at += length;
+        from += length;
+    }
+    return at;
+}
+
+/* Copy values of 4 or 8 bytes that stand so far apart. */
+static void copy_values(uint8_t *out, int64_t out_step, const uint8_t *data, int64_t step,
+                        int64_t n, int64_t size)
+{
+    if (size == 4)
+        for (int64_t i = 0; i < n; i++)
+            memcpy(out + i * out_step, data + i * step, 4);
+    else
+        for (int64_t i = 0; i < n; i++)
+            memcpy(out + i * out_step, data + i * step, 8);
+}
+
+/* Count values of 4 or 8 bytes. */
+KERNEL int64_t find_fixed(const uint8_t *data, int64_t start, int64_t stop, int tag, int64_t size)
+{
+    int64_t n = 0;
+    for (int64_t at = start; stop - at > size && data[at] == tag; at += 1 + size)
+        n++;
+    return n;
+}
+
+/* Give them; return where they end. */
+KERNEL int64_t read_fixed(const uint8_t *data, int64_t start, int64_t stop, int64_t size,
+                          uint8_t *values, int64_t n)
+{
+    if ((size != 4 && size != 8) || n > (stop - start) / (1 + size))
+        return REFUSED;
+    copy_values(values, size, data + start + 1, 1 + size, n, size);
+    return start + n * (1 + size);
+}
+
+/* Write them; return how many bytes they take. */
+KERNEL int64_t write_fixed(const uint8_t *values, int64_t n, int64_t size, const uint8_t *tag,
+                           int64_t tag_nbytes, uint8_t *out, int64_t room)
+{
+    int64_t step = tag_nbytes + size;
+    if ((size != 4 && size != 8) || n > room / step)
+        return REFUSED;
+    for (int64_t k = 0; k < tag_nbytes; k++)
+        for (int64_t i = 0; i < n; i++)
+            out[i * step + k] = tag[k];
+    copy_values(out + tag_nbytes, step, values, size, n, size);
+    return n * step;
+}
+
+/* --- pieces ----------------------------------------------------------------------------------- */
+
+/* Copy pieces; where an array of places is missing, they lie end to end. Empty ones are nowhere. */
+KERNEL int64_t move_pieces(uint8_t *out, int64_t out_nbytes, const int64_t *target,
+                           const uint8_t *data, int64_t nbytes, const int64_t *source,
+                           const int64_t *lengths, int64_t n)
+{
+    int64_t to = 0, from = 0;
+    for (int64_t i = 0; i < n; i++) {
+        int64_t length = lengths[i];
+        if (!length)
+            continue;
+        if (target)
+            to = target[i];
+        if (source)
+            from = source[i];
+        if (!is_inside(to, length, out_nbytes) || !is_inside(from, length, nbytes))
+            return REFUSED;
+        int64_t left = out_nbytes - to < nbytes - from ? out_nbytes - to : nbytes - from;
+        copy_piece(out + to, data + from, length, target ? 0 : left);
+        to += length;
+        from += length;
+    }
+    return to;
+}
+
+/* --- pages of RNTuples: FORMAT.md 2.2, and the specification's "Column Description" -------------- */
+
+enum { AS_THEY_ARE, ZIGZAG, DIFFERENCES };
+
+/* Load values of 2, 4 or 8 bytes. */
+static void load(uint64_t *bits, const uint8_t *values, int64_t n, int64_t size)
+{
+    if (size == 8)
+        memcpy(bits, values, (size_t)n * 8);
+    else if (size == 4)
+        for (int64_t i = 0; i < n; i++) {
+            uint32_t value;
+            memcpy(&value, values + 4 * i, 4);
+            bits[i] = value;
+        }
+    else
+        for (int64_t i = 0; i < n; i++) {
+            uint16_t value;
+            memcpy(&value, values + 2 * i, 2);
+            bits[i] = value;
+        }
+}
+
+static void store(uint8_t *values, const uint64_t *bits, int64_t n, int64_t size)
+{
+    if (size == 8)
+        memcpy(values, bits, (size_t)n * 8);
+    else if (size == 4)
+        for (int64_t i = 0; i < n; i++) {
+            uint32_t value = (uint32_t)bits[i];
+            memcpy(values + 4 * i, &value, 4);
+        }
+    else
+        for (int64_t i = 0; i < n; i++) {
+            uint16_t value = (uint16_t)bits[i];
+            memcpy(values + 2 * i, &value, 2);
+        }
+}
+
+/* Split values: their lowest bytes, then the next ones, up to the highest. */
+KERNEL int64_t split_values(const uint8_t *values, int64_t n, int64_t size, int kind, uint8_t *page)
+{
+    uint64_t bits[BLOCK], last = 0;
+    uint16_t low[BLOCK];
+    int64_t filled[WORD] = {0}; /* what is not, is zero */
+    if (size != 2 && size != 4 && size != 8)
+        return REFUSED;
+    const int top = (int)(8 * size - 1);
+    for (int64_t start = 0; start < n; start += BLOCK) {
+        int64_t m = n - start < BLOCK ? n - start : BLOCK;
+        uint64_t used = 0;
+        load(bits, values + start * size, m, size);
+        if (kind == ZIGZAG)
+            for (int64_t i = 0; i < m; i++)
+                bits[i] = bits[i] << 1 ^ (0 - (bits[i] >> top));
+        if (kind == DIFFERENCES)
+            for (int64_t i = 0; i < m; i++) {
+                uint64_t value = bits[i];
+                bits[i] = value - last;
+                last = value;
+            }
+        for (int64_t i = 0; i < m; i++)
+            used |= bits[i];
+        for (int64_t k = 0; k < size; k += 2) {
+            uint8_t *part = page + k * n;
+            if (!(used >> 8 * k))
+                continue;
+            for (int64_t i = 0; i < m; i++)
+                low[i] = (uint16_t)(bits[i] >> 8 * k);
+            for (int64_t part_of = 0; part_of < 2; part_of++, part += n) {
+                memset(part + filled[k + part_of], 0, (size_t)(start - filled[k + part_of]));
+                for (int64_t i = 0; i < m; i++)
+                    part[start + i] = (uint8_t)(low[i] >> 8 * part_of);
+                filled[k + part_of] = start + m;
+            }
+        }
+    }
+    for (int64_t k = 0; k < size; k++)
+        memset(page + k * n + filled[k], 0, (size_t)(n - filled[k]));
+    return n;
+}
+
+/* Return whether all bytes are zero. */
+static int is_zero(const uint8_t *bytes, int64_t n)
+{
+    for (int64_t start = 0; start < n; start += BLOCK) {
+        int64_t m = n - start < BLOCK ? n - start : BLOCK;
+        uint8_t any = 0;
+        for (int64_t i = 0; i < m; i++)
+            any |= bytes[start + i];
+        if (any)
+            return 0;
+    }
+    return 1;
+}
+
+/* Put split values together; they may get wider. */
+KERNEL int64_t join_values(const uint8_t *page, int64_t n, int64_t size, int kind, uint8_t *values,
+                           int64_t value_size)
+{
+    uint64_t bits[BLOCK], last = 0;
+    uint16_t low[BLOCK];
+    int64_t used = size;
+    if ((size != 2 && size != 4 && size != 8) || (value_size != size && value_size != 8))
+        return REFUSED;
+    while (used > 2 && is_zero(page + (used - 1) * n, n) && is_zero(page + (used - 2) * n, n))
+        used -= 2;
+    for (int64_t start = 0; start < n; start += BLOCK) {
+        int64_t m = n - start < BLOCK ? n - start : BLOCK;
+        const uint8_t *part = page + start;
+        for (int64_t i = 0; i < m; i++)
+            low[i] = (uint16_t)(part[i] | part[n + i] << 8);
+        if (used == 2 && kind == ZIGZAG) {
+            for (int64_t i = 0; i < m; i++)
+                bits[i] = (uint64_t)(int64_t)(int16_t)(low[i] >> 1 ^ (0 - (low[i] & 1)));
+        } else {
+            for (int64_t i = 0; i < m; i++)
+                bits[i] = low[i];
+            for (int64_t k = 2; k < used; k++)
+                for (int64_t i = 0; i < m; i++)
+                    bits[i] |= (uint64_t)part[k * n + i] << 8 * k;
+            if (kind == ZIGZAG)
+                for (int64_t i = 0; i < m; i++)
+                    bits[i] = bits[i] >> 1 ^ (0 - (bits[i] & 1));
+        }
+        if (kind == DIFFERENCES && size == 4)
+            for (int64_t i = 0; i < m; i++)
+                bits[i] = last += (uint64_t)(int64_t)(int32_t)(uint32_t)bits[i];
+        else if (kind == DIFFERENCES)
+            for (int64_t i = 0; i < m; i++)
+                bits[i] = last += bits[i];
+        store(values + start * value_size, bits, m, value_size);
+    }
+    return n;
+}
