@@ -31,7 +31,7 @@ def run(code: str, *words: str | Path) -> tuple[int, str]:
     """Run code, and then the command, which may be caught by a signal in any of both."""
     command = [sys.executable, "-c", f"{code}\nfrom onnxroot.__main__ import main\nmain()"]
     done = subprocess.run(
-        [*command, *map(str, words)], capture_output=True, text=True, timeout=120, check=False
+        [*command, *map(str, words)], capture_output=True, text=True, timeout=40, check=False
     )
     return done.returncode, done.stderr
 

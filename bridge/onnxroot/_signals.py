@@ -90,7 +90,15 @@ class _Breaker:
             self._hook(report)
 
     def _repeat(self, number: int) -> None:
-        threading.Timer(_PAUSE, signal.raise_signal, [number]).start()
+        threading.Timer(_PAUSE, _wake, [number]).start()
+
+
+def _wake(number: int) -> None:
+    """Send a signal to the main thread, also while it waits for something."""
+    if hasattr(signal, "pthread_kill"):  # not on Windows
+        signal.pthread_kill(threading.main_thread().ident or 0, number)
+    else:
+        signal.raise_signal(number)
 
 
 def _is_import(frame: FrameType | None) -> bool:
