@@ -128,7 +128,11 @@ def test_ctrl_c_that_is_ignored(stored: Path) -> None:
 
 
 def test_an_interrupt_at_any_step_of_a_transaction(tmp_path: Path) -> None:
-    """Between any two instructions, as Python allows: all of the files are there, or none."""
+    """Between any two instructions, as Python allows: all of the files are there, or none.
+
+    Python 3.12 does not always tell of instructions: there it is between lines.
+    """
+    step, least = ("line", 50) if sys.version_info[:2] == (3, 12) else ("opcode", 300)
     (tmp_path / "old").write_text("old")
     n_steps = 0
     while True:
@@ -139,7 +143,7 @@ def test_an_interrupt_at_any_step_of_a_transaction(tmp_path: Path) -> None:
             if frame.f_code.co_filename != _transaction.__file__:
                 return None
             frame.f_trace_opcodes = True
-            left -= event == "opcode"
+            left -= event == step
             if left < 0:
                 sys.settrace(None)
                 raise KeyboardInterrupt
@@ -166,7 +170,7 @@ def test_an_interrupt_at_any_step_of_a_transaction(tmp_path: Path) -> None:
         shutil.rmtree(tmp_path / "a", ignore_errors=True)
         (tmp_path / "old").write_text("old")
         n_steps += 1
-    assert n_steps > 300
+    assert n_steps > least
 
 
 FORMS = {
