@@ -96,8 +96,10 @@ def _written_by(path: Path, what: str, options: Options) -> int:
     """Return the major version of Keras that a file is from."""
     version: object = None
     if what == KERAS_ARCHIVE:
-        with _explained(path, options), _archive(path) as archive:
-            version = _metadata(archive).get("keras_version")
+        with _explained(path, options):
+            check_archive(path)  # of the weights nothing is read before the archive is opened
+            with zipfile.ZipFile(path) as archive:
+                version = _metadata(archive).get("keras_version")
         return major_version(version or "3")
     if what == WEIGHTS:
         where = options.architecture or architecture_beside(path)
