@@ -4,6 +4,7 @@ The reader is compiled with the sanitizers for addresses and undefined behaviour
 keeps until the end what looks like leaks: these are not looked for.
 """
 
+import json
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -17,8 +18,8 @@ from tests.golden import GOLDEN_NAMES, golden
 from tests.hostile import find_table
 from tests.samples import SAID, linear_model
 from tests.test_damage import ROOTS, Patient, pairs_of_pages, sample, swapped
-from tests.test_hostile import FILES, MANIFESTS, get_manifest, put_manifest
-from tests.test_verify import COLUMNS, SEGMENTS, TABLES, forging
+from tests.test_hostile import FILES, MANIFESTS, get_manifest, put_manifest, with_a_wrong_value
+from tests.test_verify import COLUMNS, SEGMENTS, TABLES, forging, with_digest
 from tests.test_verify import MANIFESTS as FORGED_MANIFESTS
 
 pytestmark = needs_compiler
@@ -135,6 +136,13 @@ def forged(folder: Path) -> Iterator[tuple[str, Path, Path]]:
         path.write_bytes(plain.read_bytes())
         put_manifest(path, change_text(get_manifest(path)))
         yield f"manifest: {case}", path, plain
+    wrong = list(with_a_wrong_value(json.loads(get_manifest(plain))))
+    for number in sample(len(wrong), 10):
+        case, manifest = wrong[number]
+        path = folder / "value.root"
+        path.write_bytes(plain.read_bytes())
+        put_manifest(path, with_digest(manifest))
+        yield f"manifest, {case}", path, plain
 
 
 def test_forged_files(probe, tmp_path, record_property):

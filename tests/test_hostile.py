@@ -5,8 +5,11 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,7 @@ from onnx import TensorProto, helper
 
 import onnxroot
 from onnxroot._describe import describe
+from onnxroot._manifest import parse_manifest
 from onnxroot._varints import encode_varints
 from tests.golden import golden
 from tests.hostile import (
@@ -247,20 +251,59 @@ def reseal(text: str) -> str:
     return text[:start] + xxhash.xxh64(blank.encode()).hexdigest() + text[start + 16 :]
 
 
-KINDS = (None, True, 1, 1.5, "x", [], {}, [[]], [{}], {"a": None})
+WRONG = (None, True, 0, -1, 1.5, 2**70, "", "x", "\ud800", [], {}, [[]], [None], [{}], {"a": None})
 
 
-@pytest.mark.parametrize("key", ["onnx", "external_files", "tables", "schema", "provenance"])
-def test_manifests_of_other_types(key: str, stored: bytes, tmp_path: Path) -> None:
-    path = tmp_path / "m.root"
-    for value in KINDS:
-        path.write_bytes(stored)
-        manifest = json.loads(get_manifest(path))
-        if type(value) is type(manifest[key]):
+def with_a_wrong_value(manifest: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield a manifest with each of its values left out, or exchanged for each of `WRONG`.
+
+    Of the schema, all lists of fields, and all that is in one of them.
+    """
+    text = json.dumps(manifest)
+    for path in places(manifest):
+        if path[0] == "digest" or (
+            path[0] == "schema" and path[1:2] != ("NodeProto",) and path[2:]
+        ):
             continue
-        put_manifest(path, with_digest({**manifest, key: value}))
-        with pytest.raises(onnxroot.FormatError, match="manifest"):
-            onnxroot.open(path)
+        for value in (*WRONG, ...):
+            changed = json.loads(text)
+            holder = reduce(getitem, path[:-1], changed)
+            if value is ...:
+                del holder[path[-1]]
+            else:
+                holder[path[-1]] = value
+            if changed != manifest:
+                yield f"{'.'.join(map(str, path))}: {value!r}", changed
+
+
+def places(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """Yield the keys and positions that lead to each value inside another, at any depth."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, one in inner:
+        yield (*path, key)
+        if isinstance(one, dict | list):
+            yield from places(one, (*path, key))
+
+
+def test_manifests_with_a_wrong_value(stored: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "m.root"
+    path.write_bytes(stored)
+    outcomes: Counter[str] = Counter()
+    for case, manifest in with_a_wrong_value(json.loads(get_manifest(path))):
+        try:
+            parse_manifest(with_digest(manifest), case)
+        except onnxroot.OnnxRootError:
+            outcomes["refused at once"] += 1
+            continue
+        path.write_bytes(stored)
+        put_manifest(path, with_digest(manifest))
+        try:
+            look_at_all(path)
+            outcomes["the same model"] += 1
+        except onnxroot.OnnxRootError:
+            outcomes["refused"] += 1
+    assert outcomes["refused at once"] > 1500
+    assert outcomes["refused"] > 20
 
 
 def test_a_schema_without_what_readers_look_up(stored: bytes, tmp_path: Path) -> None:

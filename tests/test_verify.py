@@ -456,6 +456,10 @@ MANIFESTS: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "field number 0": (lambda m: m["schema"]["NodeProto"][0].__setitem__(0, 0), "field number 0"),
     "number in words": (lambda m: m["schema"]["NodeProto"][0].__setitem__(0, "1"), "schema"),
     "no fields": (lambda m: m["schema"].update(NodeProto=None), "schema can't be read"),
+    "a field that is too short": (
+        lambda m: m["schema"]["NodeProto"].append([7]),
+        r"m\.root:model: the manifest's schema can't be read: NodeProto has \[7\] where \[number",
+    ),
     "no schema": (lambda m: m.update(schema=[]), "schema can't be read"),
     "no ModelProto": (lambda m: m["schema"].pop("ModelProto"), "schema"),
     "no TensorProto": (lambda m: m["schema"].pop("TensorProto"), "schema"),

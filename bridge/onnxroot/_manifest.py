@@ -128,6 +128,8 @@ def parse_manifest(text: str, where: str) -> Manifest:
         raise FormatError(f"{where}: the manifest's digest is wrong; the file is damaged")
     try:
         return _from_value(value)
+    except FormatError as error:
+        raise FormatError(f"{where}: {error}") from error
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise FormatError(f"{where}: the manifest is damaged: {error}") from error
 

@@ -185,12 +185,11 @@ class Schema:
         Raises:
             FormatError: It is not one.
         """
+        rows = {}
         try:
-            rows = {str(m): [tuple(row) for row in fields] for m, fields in value.items()}
-            for name, number in ((row[1], row[0]) for fields in rows.values() for row in fields):
-                if not isinstance(name, str) or type(number) is not int:
-                    raise TypeError(f"{str(name)[:50]!r} with the number {number!r} is no field")  # noqa: TRY301
-            schema = cls._build({m: [(*row, None) for row in fields] for m, fields in rows.items()})
+            for name, fields in value.items():
+                rows[name] = [(*_field_row(row, name), None) for row in fields]
+            schema = cls._build(rows)
         except (AttributeError, TypeError, ValueError) as error:
             message = f"the manifest's schema can't be read: {error}"
             raise FormatError(message) from error
@@ -278,6 +277,16 @@ def installed_schema() -> Schema:
         add(descriptor)
     rows[EXTERNAL_SEGMENT] = list(EXTERNAL_TYPE)
     return Schema._build(rows)  # noqa: SLF001
+
+
+def _field_row(row: Any, message_type: str) -> tuple[int, str, str, str]:
+    """Return a row that a manifest gives, if it is one of number, name, type and label."""
+    match row:
+        case [int() as number, str() as name, str() as kind, str() as label]:
+            if type(number) is int:
+                return number, name, kind, label
+    message = f"{message_type} has {str(row)[:50]} where [number, name, type, label] is expected"
+    raise TypeError(message)
 
 
 def _name(descriptor: Descriptor) -> str:
