@@ -31,6 +31,7 @@ def test_headers_are_short():
     assert {name: n for name, n in lengths.items() if n > 400} == {}
 
 
+@pytest.mark.sweep
 def test_each_header_stands_alone(tmp_path):
     """And may be included twice."""
 

@@ -166,8 +166,13 @@ def test_a_pipe(folder: Path) -> None:
         onnxroot.open(folder / "pipe")
 
 
+OTHERS = ("m.root", "m.keras", "m.pkl", "m")
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes in folders")
-@pytest.mark.parametrize("name", ["m.onnx", "m.root", "m.pt", "m.keras", "m.pkl", "m"])
+@pytest.mark.parametrize(
+    "name", ["m.onnx", "m.pt", *(pytest.param(name, marks=pytest.mark.sweep) for name in OTHERS)]
+)
 def test_no_command_waits_for_a_pipe(name: str, folder: Path) -> None:
     os.mkfifo(folder / name)
     before = set(folder.rglob("*"))

@@ -72,7 +72,10 @@ def content(address):
 # --- every write is the last --------------------------------------------------------------------
 
 
-def fail_at_every_write(analysis, folder, *ways):
+OPERATIONS = ("add", "add to top", "replace", "copy", "remove")
+
+
+def fail_at_every_write(analysis, folder, *ways, operations=OPERATIONS):
     """Run the driver, and return its results and what it left."""
     library = folder / "crash.so"
     compiler = [shutil.which("cc"), "-shared", "-fPIC", "-O1", "-Wall", "-Werror"]
@@ -89,6 +92,7 @@ def fail_at_every_write(analysis, folder, *ways):
             OLD,
             golden("transformer_tracks"),  # too large for the gaps that are there
             left,
+            ",".join(operations),
             *ways,
         ],
         env={**os.environ, "LD_PRELOAD": str(library), "PYTHONPATH": str(HERE.parent)},

@@ -1,12 +1,13 @@
 """Change a ROOT file, and die at every write in turn; run by test_update.py.
 
-Usage: driver.py CRASH.so FILE.root MODEL.onnx OTHER.onnx FOLDER WAY...
+Usage: driver.py CRASH.so FILE.root MODEL.onnx OTHER.onnx FOLDER OPERATIONS WAY...
 
 CRASH.so is crash.c, preloaded. FILE.root holds the models ``models/a`` and ``models/b``, both
-MODEL.onnx, and other objects. For each operation, each way to fail and each write, a copy of it
-suffers. WAYs are kill, part and full, as in crash.c, and leave. FOLDER gets what is left, each
-content once. Prints JSON: by operation and way how many writes there were, and what was left. The
-way leave kills too, but does not change the file again: somebody else does.
+MODEL.onnx, and other objects. For each of the OPERATIONS (named with commas between), each way to
+fail and each write, a copy of it suffers. WAYs are kill, part and full, as in crash.c, and leave.
+FOLDER gets what is left, each content once. Prints JSON: by operation and way how many writes there
+were, and what was left. The way leave kills too, but does not change the file again: somebody else
+does.
 """
 
 import ctypes
@@ -117,10 +118,11 @@ def main() -> None:
     """Let every operation fail in every way at every write."""
     results = {}
     path = folder / "work.root"
-    for name, (operation, _) in OPERATIONS.items():
+    for name in sys.argv[6].split(","):
+        operation, _ = OPERATIONS[name]
         shutil.copy(pristine, path)
         operation(path)  # whatever is imported late is imported now
-        for way in sys.argv[6:]:
+        for way in sys.argv[7:]:
             outcomes: Counter[str] = Counter()
             for at in range(1, MOST):
                 shutil.copy(pristine, path)
