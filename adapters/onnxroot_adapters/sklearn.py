@@ -21,6 +21,7 @@ from onnx import ModelProto
 
 from onnxroot.adapter import Conversion, Options
 from onnxroot.errors import FormatError, OnnxRootError, UnsupportedModelError
+from onnxroot_adapters._apart import convert_apart
 from onnxroot_adapters._append import (
     declare_shapes,
     keep_outputs,
@@ -102,22 +103,35 @@ class SklearnAdapter:
         require("sklearn", extra="sklearn", what="a scikit-learn model")
         if not isinstance(source, Path):
             return _convert(source, options, {})
-        estimator = load_skops(source, options) if is_skops(source) else _unpickle(source, options)
-        origin = {"source": source.name, "source_sha256": digest_of(source)}
-        try:
-            if TREE_LIBRARIES & {type(estimator).__module__.partition(".")[0]}:
-                from onnxroot_adapters.trees import adapter as trees  # noqa: PLC0415
-
-                conversion = trees.convert(estimator, options)
-                return replace(conversion, provenance=conversion.provenance | origin)
-            return _convert(estimator, options, origin)
-        except UnsupportedModelError as error:
-            raise UnsupportedModelError(f"{source}: {error}") from error
-        except FormatError as error:
-            raise error.within(str(source)) from error
+        if is_skops(source) and not (options.allow_pickle or options.custom_objects):
+            return convert_apart(convert_file, source, options, "scikit-learn")
+        return convert_file(source, options)
 
 
 adapter = SklearnAdapter()
+
+
+def convert_file(path: Path, options: Options) -> Conversion:
+    """Open a file, and convert what is in it.
+
+    Raises:
+        UnsupportedModelError: It can't be exported, or must not be opened.
+        FormatError: It can't be opened.
+        MissingDependencyError: A package is not installed.
+    """
+    estimator = load_skops(path, options) if is_skops(path) else _unpickle(path, options)
+    origin = {"source": path.name, "source_sha256": digest_of(path)}
+    try:
+        if TREE_LIBRARIES & {type(estimator).__module__.partition(".")[0]}:
+            from onnxroot_adapters.trees import adapter as trees  # noqa: PLC0415
+
+            conversion = trees.convert(estimator, options)
+            return replace(conversion, provenance=conversion.provenance | origin)
+        return _convert(estimator, options, origin)
+    except UnsupportedModelError as error:
+        raise UnsupportedModelError(f"{path}: {error}") from error
+    except FormatError as error:
+        raise error.within(str(path)) from error
 
 
 def _unpickle(path: Path, options: Options) -> Any:

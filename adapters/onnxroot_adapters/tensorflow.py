@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from onnxroot.adapter import Conversion, Options
 from onnxroot.errors import UnsupportedModelError
+from onnxroot_adapters._apart import convert_apart
 from onnxroot_adapters._conclude import digest_of
 from onnxroot_adapters._keras_files import choose_keras, open_keras
 from onnxroot_adapters._keras_source import source_of
@@ -47,15 +48,11 @@ class _TensorFlowAdapter:
                 ``tf.saved_model.load`` returned.
             options: All but `module` and `keep_debug_info` count.
         """
-        if isinstance(source, Path):
-            choose_keras(source, describe_file(source) or "", options)
-        tf = import_tensorflow()
-        if isinstance(source, Path):
-            with quiet():
-                found = _source_of_file(tf, source, options)
-        else:
-            found = _source_of_object(tf, source, options)
-        return to_conversion(found, options)
+        if not isinstance(source, Path):
+            return to_conversion(_source_of_object(import_tensorflow(), source, options), options)
+        if describe_file(source) == TFLITE:
+            return convert_apart(convert_file, source, options, "TensorFlow Lite")
+        return convert_file(source, options)
 
 
 adapter = _TensorFlowAdapter()
@@ -98,6 +95,21 @@ def _is_tensorflow(model: object) -> bool:
         base.__name__ in names and base.__module__.startswith("tensorflow.")
         for base in type(model).__mro__
     )
+
+
+def convert_file(path: Path, options: Options) -> Conversion:
+    """Open a file or folder, and convert what is in it.
+
+    Raises:
+        UnsupportedModelError: It can't be exported.
+        FormatError: It can't be opened.
+        MissingDependencyError: A package is not installed.
+    """
+    choose_keras(path, describe_file(path) or "", options)
+    tf = import_tensorflow()
+    with quiet():
+        found = _source_of_file(tf, path, options)
+    return to_conversion(found, options)
 
 
 def _source_of_file(tf: Any, path: Path, options: Options) -> Source:

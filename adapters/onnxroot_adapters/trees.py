@@ -21,6 +21,7 @@ from onnx import ModelProto
 
 from onnxroot.adapter import Conversion, Options
 from onnxroot.errors import FormatError, OnnxRootError, UnsupportedModelError
+from onnxroot_adapters._apart import convert_apart
 from onnxroot_adapters._append import declare_shapes, pin_opset, redeclare
 from onnxroot_adapters._conclude import conclude, digest_of
 from onnxroot_adapters._pickles import NOT_ALLOWED, modules_in, pickle_head
@@ -84,14 +85,9 @@ class TreesAdapter:
         """See `onnxroot.adapter.Adapter.convert`."""
         if not isinstance(source, Path):
             return _convert(source, options, {})
-        model = _load(source, options)
-        origin = {"source": source.name, "source_sha256": digest_of(source)}
-        try:
-            return _convert(model, options, origin)
-        except UnsupportedModelError as error:
-            raise UnsupportedModelError(f"{source}: {error}") from error
-        except FormatError as error:
-            raise error.within(str(source)) from error
+        if _kind(source) == "catboost":
+            return convert_apart(convert_file, source, options, "CatBoost")
+        return convert_file(source, options)
 
 
 adapter = TreesAdapter()
@@ -174,6 +170,24 @@ def _library(model: object) -> str | None:
 
 
 # --- conversion ----------------------------------------------------------------------------------
+
+
+def convert_file(path: Path, options: Options) -> Conversion:
+    """Open a file, and convert what is in it.
+
+    Raises:
+        UnsupportedModelError: It can't be exported.
+        FormatError: It can't be opened.
+        MissingDependencyError: A package is not installed.
+    """
+    model = _load(path, options)
+    origin = {"source": path.name, "source_sha256": digest_of(path)}
+    try:
+        return _convert(model, options, origin)
+    except UnsupportedModelError as error:
+        raise UnsupportedModelError(f"{path}: {error}") from error
+    except FormatError as error:
+        raise error.within(str(path)) from error
 
 
 def subject_of(model: Any) -> Subject:

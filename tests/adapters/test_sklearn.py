@@ -633,6 +633,22 @@ def test_skops_with_xgboost(tmp_path):
     assert adapter.convert(tmp_path / "m.skops", Options()).batches
 
 
+def test_skops_that_crashes(tmp_path):
+    """It holds a booster of XGBoost whose first node has a child that is not there."""
+    skops.io.dump(fit(*CASES["scaled XGBoost"]), tmp_path / "whole.skops")
+    with (
+        zipfile.ZipFile(tmp_path / "whole.skops") as whole,
+        zipfile.ZipFile(tmp_path / "m.skops", "w") as forged,
+    ):
+        for name in whole.namelist():
+            head, key, rest = whole.read(name).partition(b"left_children[$l#L")
+            forged.writestr(
+                name, head + key + rest[:8] + b"\x3f" * bool(key) + rest[8 + bool(key) :]
+            )
+    with pytest.raises(FormatError, match=r"m\.skops: scikit-learn can't read this .* SIG"):
+        adapter.convert(tmp_path / "m.skops", Options())
+
+
 def test_skops_with_untrusted_types(tmp_path):
     doubled = preprocessing.FunctionTransformer(json.dumps)
     model = pipeline.make_pipeline(doubled, linear_model.LogisticRegression())

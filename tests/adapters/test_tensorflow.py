@@ -53,6 +53,7 @@ from tests.adapters.keras_files import (
     write_weights,
 )
 from tests.adapters.keras_models import MODELS, trained
+from tests.golden import golden
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # TensorFlow's own are not ours
 
@@ -325,6 +326,16 @@ def test_frozen_graph_with_learning_phase(tmp_path):
     model = to_onnx(path)
     assert names_of(model) == (["x"], ["y"])
     np.testing.assert_allclose(run(model, np.ones((2, 2), "float32"))[0], 3.0)
+
+
+@pytest.mark.parametrize(("place", "value"), [(233, 0xFF), (693, 0xFF), (711, 0x80), (3587, 0x80)])
+def test_tflite_that_crashes(tmp_path, place, value):
+    """On numbers of tensors and bytes that are not there."""
+    data = bytearray((golden("tflite_tagger").parent / "source/tflite_tagger.tflite").read_bytes())
+    data[place] = value
+    (tmp_path / "m.tflite").write_bytes(data)
+    with pytest.raises((FormatError, UnsupportedModelError), match=r"m\.tflite: "):
+        to_onnx(tmp_path / "m.tflite")
 
 
 @pytest.mark.parametrize("name", ["dense", "cnn_2d", "residual"])

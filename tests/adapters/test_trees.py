@@ -25,6 +25,7 @@ from onnxroot.adapter import Options
 from onnxroot.errors import FormatError, UnsupportedModelError
 from onnxroot_adapters.trees import adapter, to_onnx
 from tests.adapters.conformance import Case, judge, report
+from tests.golden import golden
 
 GENERATOR = np.random.default_rng(3)
 N = 300
@@ -379,6 +380,16 @@ def test_files(tmp_path, file, suffix):
     assert conversion.provenance["framework"] == library
     assert conversion.provenance["source"] == path.name
     assert len(conversion.provenance["source_sha256"]) == 64
+
+
+@pytest.mark.parametrize("place", [12467, 12507, 12574])
+def test_catboost_that_crashes(tmp_path, place):
+    """On trees that split by what is not there: numbers that are far too large."""
+    data = bytearray((golden("catboost_binary").parent / "source/catboost_binary.cbm").read_bytes())
+    data[place] = 0x80
+    (tmp_path / "m.cbm").write_bytes(data)
+    with pytest.raises((FormatError, UnsupportedModelError), match=r"m\.cbm: "):
+        adapter.convert(tmp_path / "m.cbm", Options())
 
 
 def test_a_file_gives_what_the_object_gives(tmp_path):
