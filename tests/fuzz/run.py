@@ -74,7 +74,7 @@ def one_round(
         text=True,
         errors="replace",
         check=False,
-        env=ENVIRONMENT,
+        env={**ENVIRONMENT, "TMPDIR": str(corpus.parent)},  # the target does not clean up
         cwd=findings if name == CPP else None,  # where the simple loop keeps its last file
     )
     return done.returncode, done.stdout + done.stderr
