@@ -633,6 +633,7 @@ def test_skops_with_xgboost(tmp_path):
     assert adapter.convert(tmp_path / "m.skops", Options()).batches
 
 
+@with_boosters
 def test_skops_that_crashes(tmp_path):
     """It holds a booster of XGBoost whose first node has a child that is not there."""
     skops.io.dump(fit(*CASES["scaled XGBoost"]), tmp_path / "whole.skops")

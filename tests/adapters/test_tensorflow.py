@@ -328,7 +328,7 @@ def test_frozen_graph_with_learning_phase(tmp_path):
     np.testing.assert_allclose(run(model, np.ones((2, 2), "float32"))[0], 3.0)
 
 
-@pytest.mark.parametrize(("place", "value"), [(233, 0xFF), (693, 0xFF), (711, 0x80), (3587, 0x80)])
+@pytest.mark.parametrize(("place", "value"), [(693, 0xFF), (711, 0x80), (3587, 0x80)])
 def test_tflite_that_crashes(tmp_path, place, value):
     """On numbers of tensors and bytes that are not there."""
     data = bytearray((golden("tflite_tagger").parent / "source/tflite_tagger.tflite").read_bytes())
