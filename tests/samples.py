@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import pytest
+from google.protobuf import __version__ as protobuf_version
 from onnx import TensorProto, helper, numpy_helper
 
 from onnxroot._dtypes import ELEMENT_TYPES
@@ -14,6 +15,9 @@ from tests.golden import GOLDEN_NAMES
 
 OLD_ONNX = tuple(map(int, onnx.__version__.split(".")[:2])) < (1, 23)
 """Older versions of onnx read some element types into types of their own."""
+
+OLD_PROTOBUF = int(protobuf_version.partition(".")[0]) < 7
+"""Older versions of protobuf make signalling NaNs quiet when Python reads a `float` field."""
 
 COUNTED = "came back identical"
 """Name of the property that a sweep records: (what, how many came back, of how many)."""

@@ -20,7 +20,7 @@ from onnxroot._spec import CHUNK_NBYTES
 from onnxroot.model import Model, Value
 from tests.golden import GOLDEN_NAMES, golden
 from tests.model_encodings import LEN, nested_types, record
-from tests.samples import OLD_ONNX, files_in, graph_model, linear_model, raw_tensor
+from tests.samples import OLD_ONNX, OLD_PROTOBUF, files_in, graph_model, linear_model, raw_tensor
 
 
 @pytest.fixture(scope="module")
@@ -252,7 +252,18 @@ def compare_with_onnx(model: Model, expected: TensorProto) -> None:
     if expected.name in CUT_BY_ONNX:
         return
     found = model.tensors[expected.name].numpy()
-    assert (bits(found), found.shape) == (bits(array), array.shape)
+    if OLD_PROTOBUF and len(expected.float_data):
+        assert (quieted(found), found.shape) == (quieted(array), array.shape)
+    else:
+        assert (bits(found), found.shape) == (bits(array), array.shape)
+
+
+def quieted(array: np.ndarray) -> bytes:
+    """Return the bytes of an array, with signalling NaNs of 32 bits made quiet."""
+    values = np.frombuffer(array.tobytes(), np.float32)
+    return np.where(
+        np.isnan(values), values.view(np.uint32) | 1 << 22, values.view(np.uint32)
+    ).tobytes()
 
 
 @pytest.fixture(scope="module")
