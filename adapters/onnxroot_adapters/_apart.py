@@ -50,7 +50,7 @@ def convert_apart(
         FormatError: The process died.
         OnnxRootError: The function raised it.
     """
-    with TemporaryDirectory(prefix="onnxroot") as folder:
+    with TemporaryDirectory(prefix="onnxroot-") as folder:
         task = (convert.__module__, convert.__qualname__, path, options)
         Path(folder, _TASK).write_bytes(pickle.dumps(task))
         done = subprocess.run(  # noqa: S603  (what it runs is ours)
@@ -66,11 +66,9 @@ def convert_apart(
                 f"{path}: {framework} can't read this file, and {_end_of(done)}; it is damaged, or "
                 "was made to do that. Nothing was converted"
             )
-        found = pickle.loads(result.read_bytes())  # noqa: S301  (our own)
-    if isinstance(found, Exception):
+        found: Conversion | OnnxRootError = pickle.loads(result.read_bytes())  # noqa: S301  (ours)
+    if isinstance(found, OnnxRootError):
         raise found
-    if not isinstance(found, Conversion):
-        raise TypeError(f"{convert.__qualname__} returned a {type(found).__name__}")
     return found
 
 
@@ -86,12 +84,9 @@ def _work(folder: str) -> None:
     """Do what `convert_apart` asks for, in the other process."""
     task = Path(folder, _TASK).read_bytes()
     module, name, path, options = pickle.loads(task)  # noqa: S301  (our own)
-    found: Conversion | Exception
+    found: Conversion | OnnxRootError
     try:
         found = getattr(import_module(module), name)(path, options)
     except OnnxRootError as error:
         found = error
-    whole = Path(folder, _RESULT)
-    partial = whole.with_suffix(".partial")
-    partial.write_bytes(pickle.dumps(found))
-    partial.rename(whole)
+    Path(folder, _RESULT).write_bytes(pickle.dumps(found))

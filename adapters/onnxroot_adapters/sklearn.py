@@ -100,7 +100,6 @@ class SklearnAdapter:
 
     def convert(self, source: Any, options: Options) -> Conversion:
         """See `onnxroot.adapter.Adapter.convert`."""
-        require("sklearn", extra="sklearn", what="a scikit-learn model")
         if not isinstance(source, Path):
             return _convert(source, options, {})
         if is_skops(source) and not (options.allow_pickle or options.custom_objects):
@@ -119,6 +118,7 @@ def convert_file(path: Path, options: Options) -> Conversion:
         FormatError: It can't be opened.
         MissingDependencyError: A package is not installed.
     """
+    require("sklearn", extra="sklearn", what="a scikit-learn model")
     estimator = load_skops(path, options) if is_skops(path) else _unpickle(path, options)
     origin = {"source": path.name, "source_sha256": digest_of(path)}
     try:

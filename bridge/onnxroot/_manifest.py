@@ -129,7 +129,7 @@ def parse_manifest(text: str, where: str) -> Manifest:
     try:
         return _from_value(value)
     except FormatError as error:
-        raise FormatError(f"{where}: {error}") from error
+        raise error.within(where) from error
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise FormatError(f"{where}: the manifest is damaged: {error}") from error
 

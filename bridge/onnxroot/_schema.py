@@ -282,9 +282,8 @@ def installed_schema() -> Schema:
 def _field_row(row: Any, message_type: str) -> tuple[int, str, str, str]:
     """Return a row that a manifest gives, if it is one of number, name, type and label."""
     match row:
-        case [int() as number, str() as name, str() as kind, str() as label]:
-            if type(number) is int:
-                return number, name, kind, label
+        case [int(number), str(name), str(kind), str(label)] if not isinstance(number, bool):
+            return number, name, kind, label
     message = f"{message_type} has {str(row)[:50]} where [number, name, type, label] is expected"
     raise TypeError(message)
 
