@@ -184,6 +184,7 @@ def rearranged(patient: Patient) -> Iterator[bytes]:
         yield bytes(data)
 
 
+@pytest.mark.sweep
 def test_rearranged_files(probe, tmp_path, record_property):
     """Tables and pages in other places, with the checksums that such a file ought to have."""
     outcomes = Counter()

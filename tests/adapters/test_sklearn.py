@@ -440,6 +440,7 @@ def test_conformance(record_property):
     assert all(results[name].startswith("refused") for name in REFUSED)
 
 
+@pytest.mark.sweep
 def test_every_estimator(record_property):
     """All that can predict or transform, as far as the exporter knows them: never wrong."""
     names = sklearn_estimators.names()
@@ -585,6 +586,7 @@ for path in sorted(pathlib.Path(sys.argv[1]).glob("*.joblib")):
 """
 
 
+@pytest.mark.sweep
 def test_same_bytes_in_other_processes_and_folders(tmp_path):
     chosen = ["SVC", "columns, imputed", "random forest", "words", "calibrated"]
     chosen += ["scaled XGBoost"] if BOOSTERS else []

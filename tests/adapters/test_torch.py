@@ -101,7 +101,16 @@ SCRIPTS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+BRIEF = {  # one of each kind; the others take a minute
+    "mlp", "cnn", "lstm", "transformer, any length", "graph, index_add", "spline", "branch, cond",
+    "fake quantised by channel", "many inputs and outputs", "eigenvalues",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[] if name in BRIEF else pytest.mark.sweep) for name in NETWORKS],
+)
 def test_network(name):
     result = RESULTS["PyTorch"][name] = judge(case(name, NETWORKS[name]))
     assert result.startswith("refused" if NETWORKS[name].refused else "proven"), result
@@ -210,6 +219,7 @@ for name in ("cnn", "graph, index_add"):
 """
 
 
+@pytest.mark.sweep
 def test_same_bytes_in_two_processes_and_folders(tmp_path):
     root = Path(__file__).parents[2]
     found = []
@@ -601,6 +611,7 @@ def test_what_is_refused_would_have_run(name, tmp_path):
     assert mark.exists()
 
 
+@pytest.mark.sweep
 @pytest.mark.filterwarnings("ignore")
 def test_programs_of_all_networks_pass_the_check(tmp_path):
     """The lists are long enough for what torch itself writes."""

@@ -456,6 +456,7 @@ def test_quantiles_cross_where_those_of_xgboost_do():
     np.testing.assert_allclose(found, booster.predict(xgboost.DMatrix(far)), atol=1e-5)
 
 
+@pytest.mark.sweep
 def test_same_bytes_in_other_processes_and_folders(tmp_path):
     models = {file: made(name) for file, (name, _) in FILES.items()}
     contents = []
