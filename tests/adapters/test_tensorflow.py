@@ -20,6 +20,7 @@ import numpy as np
 import onnx
 import pytest
 
+import onnxroot
 from onnxroot.adapter import Options
 from onnxroot.errors import FormatError, OnnxRootError, UnsupportedModelError
 
