@@ -18,7 +18,7 @@ def values_of(dtype: np.dtype, n: int) -> np.ndarray:
     return bits.view(dtype)
 
 
-@pytest.mark.parametrize("n", [2, 3, 1000])
+@pytest.mark.parametrize("n", [2, 3, 5000])  # more than one block of the kernels
 @pytest.mark.parametrize("code", ENCODINGS)
 def test_values_come_back(code: int, n: int) -> None:
     encoding = ENCODINGS[code]

@@ -365,14 +365,84 @@ static void store(uint8_t *values, const uint64_t *bits, int64_t n, int64_t size
         }
 }
 
+/* Steps of splitting and joining; they halve or double a value, which compilers make vectors of. */
+static void halve(uint16_t *low, uint16_t *high, const uint16_t *halves, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) {
+        low[i] = halves[2 * i];
+        high[i] = halves[2 * i + 1];
+    }
+}
+
+static void halve_short(uint8_t *low, uint8_t *high, const uint16_t *values, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) {
+        low[i] = (uint8_t)values[i];
+        high[i] = (uint8_t)(values[i] >> 8);
+    }
+}
+
+static void join_halves(uint16_t *halves, const uint16_t *low, const uint16_t *high, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) {
+        halves[2 * i] = low[i];
+        halves[2 * i + 1] = high[i];
+    }
+}
+
+static void join_bytes(uint16_t *values, const uint8_t *low, const uint8_t *high, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        values[i] = (uint16_t)(low[i] | high[i] << 8);
+}
+
+/* Split values of 2 or 4 bytes as they are: what weights are. */
+static void split_weights(uint8_t *page, const uint8_t *values, int64_t n, int64_t size)
+{
+    uint16_t bits[2 * BLOCK], low[BLOCK], high[BLOCK];
+    for (int64_t start = 0; start < n; start += BLOCK) {
+        int64_t m = n - start < BLOCK ? n - start : BLOCK;
+        uint8_t *part = page + start;
+        memcpy(bits, values + start * size, (size_t)(m * size));
+        if (size == 2) {
+            halve_short(part, part + n, bits, m);
+            continue;
+        }
+        halve(low, high, bits, m);
+        halve_short(part, part + n, low, m);
+        halve_short(part + 2 * n, part + 3 * n, high, m);
+    }
+}
+
+/* Put them together. */
+static void join_weights(uint8_t *values, const uint8_t *page, int64_t n, int64_t size)
+{
+    uint16_t bits[2 * BLOCK], low[BLOCK], high[BLOCK];
+    for (int64_t start = 0; start < n; start += BLOCK) {
+        int64_t m = n - start < BLOCK ? n - start : BLOCK;
+        const uint8_t *part = page + start;
+        join_bytes(size == 2 ? bits : low, part, part + n, m);
+        if (size == 4) {
+            join_bytes(high, part + 2 * n, part + 3 * n, m);
+            join_halves(bits, low, high, m);
+        }
+        memcpy(values + start * size, bits, (size_t)(m * size));
+    }
+}
+
 /* Split values: their lowest bytes, then the next ones, up to the highest. */
 KERNEL int64_t split_values(const uint8_t *values, int64_t n, int64_t size, int kind, uint8_t *page)
 {
     uint64_t bits[BLOCK], last = 0;
-    uint16_t low[BLOCK];
+    uint32_t words[BLOCK];
+    uint16_t halves[2 * BLOCK], low[BLOCK], high[BLOCK];
     int64_t filled[WORD] = {0}; /* what is not, is zero */
     if (size != 2 && size != 4 && size != 8)
         return REFUSED;
+    if (kind == AS_THEY_ARE && size < WORD) {
+        split_weights(page, values, n, size);
+        return n;
+    }
     const int top = (int)(8 * size - 1);
     for (int64_t start = 0; start < n; start += BLOCK) {
         int64_t m = n - start < BLOCK ? n - start : BLOCK;
@@ -389,18 +459,19 @@ KERNEL int64_t split_values(const uint8_t *values, int64_t n, int64_t size, int 
             }
         for (int64_t i = 0; i < m; i++)
             used |= bits[i];
-        for (int64_t k = 0; k < size; k += 2) {
+        for (int64_t k = 0; k < size && used >> 8 * k; k += 2) {
             uint8_t *part = page + k * n;
-            if (!(used >> 8 * k))
-                continue;
-            for (int64_t i = 0; i < m; i++)
-                low[i] = (uint16_t)(bits[i] >> 8 * k);
-            for (int64_t part_of = 0; part_of < 2; part_of++, part += n) {
-                memset(part + filled[k + part_of], 0, (size_t)(start - filled[k + part_of]));
+            if (k % 4 == 0) {
                 for (int64_t i = 0; i < m; i++)
-                    part[start + i] = (uint8_t)(low[i] >> 8 * part_of);
-                filled[k + part_of] = start + m;
+                    words[i] = (uint32_t)(bits[i] >> 8 * k);
+                memcpy(halves, words, (size_t)m * sizeof *words);
+                halve(low, high, halves, m);
             }
+            for (int64_t i = k; i < k + 2; i++) {
+                memset(page + i * n + filled[i], 0, (size_t)(start - filled[i]));
+                filled[i] = start + m;
+            }
+            halve_short(part + start, part + n + start, k % 4 ? high : low, m);
         }
     }
     for (int64_t k = 0; k < size; k++)
@@ -431,6 +502,10 @@ KERNEL int64_t join_values(const uint8_t *page, int64_t n, int64_t size, int kin
     int64_t used = size;
     if ((size != 2 && size != 4 && size != 8) || (value_size != size && value_size != 8))
         return REFUSED;
+    if (kind == AS_THEY_ARE && size < WORD && value_size == size) {
+        join_weights(values, page, n, size);
+        return n;
+    }
     while (used > 2 && is_zero(page + (used - 1) * n, n) && is_zero(page + (used - 2) * n, n))
         used -= 2;
     for (int64_t start = 0; start < n; start += BLOCK) {
