@@ -14,12 +14,9 @@ from onnxroot_adapters._keras_source import source_of
 from onnxroot_adapters._require import require
 from onnxroot_adapters._tf_export import Source, import_tensorflow, quiet, to_conversion
 from onnxroot_adapters._tf_files import GRAPH_DEF, SAVED_MODEL, TFLITE, describe_file
-from onnxroot_adapters._tf_graphs import (
-    source_of_frozen,
-    source_of_loaded,
-    source_of_saved_model,
-    source_of_tflite,
-)
+from onnxroot_adapters._tf_frozen import source_of_frozen
+from onnxroot_adapters._tf_lite import source_of_tflite
+from onnxroot_adapters._tf_saved_model import source_of_loaded, source_of_saved_model
 
 if TYPE_CHECKING:
     import onnx
