@@ -12,6 +12,7 @@ import onnx
 
 from onnxroot.adapter import Batch, Difference, Options, compare, default_tolerance
 from onnxroot.errors import FormatError, UnsupportedModelError
+from onnxroot_adapters._errors import first_line
 from onnxroot_adapters._require import require
 
 __all__ = ["BATCH_SIZES", "Draw", "Input", "Predict", "prove", "run"]
@@ -127,7 +128,7 @@ def _session(model: onnx.ModelProto) -> Any:
         )
     except Exception as error:
         raise UnsupportedModelError(
-            f"onnxruntime can't load what the exporter made: {_first_line(error)}"
+            f"onnxruntime can't load what the exporter made: {first_line(error)}"
         ) from error
 
 
@@ -136,12 +137,8 @@ def _run(session: Any, names: list[str], inputs: dict[str, Array]) -> list[Array
         return [np.asarray(value) for value in session.run(names, inputs)]
     except Exception as error:
         raise UnsupportedModelError(
-            f"onnxruntime can't run what the exporter made: {_first_line(error)}"
+            f"onnxruntime can't run what the exporter made: {first_line(error)}"
         ) from error
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0] or type(error).__name__
 
 
 def _tolerance_of_half(model: onnx.ModelProto) -> float:

@@ -23,7 +23,7 @@ from onnx import ModelProto
 from onnxroot.adapter import Conversion, Options
 from onnxroot.errors import OnnxRootError, UnsupportedModelError
 from onnxroot_adapters._conclude import conclude
-from onnxroot_adapters._keras_files import first_line
+from onnxroot_adapters._errors import in_one_line
 from onnxroot_adapters._prove import Input, Predict
 from onnxroot_adapters._require import require, version_of
 from onnxroot_adapters._tf_interface import weight_names, with_interface
@@ -122,7 +122,7 @@ def to_conversion(source: Source, options: Options) -> Conversion:
         except Exception as error:
             raise UnsupportedModelError(
                 "TensorFlow can't run it on the inputs that were drawn for the proof, give typical "
-                f"ones (--samples FILE.npz, samples=...): {first_line(error)}"
+                f"ones (--samples FILE.npz, samples=...): {in_one_line(error)}"
             ) from error
 
     refusals = []
@@ -164,7 +164,7 @@ def _tried(
         raise
     except Exception as error:  # noqa: BLE001  (the exporter raises of all kinds)
         refusal = UnsupportedModelError(
-            f"tf2onnx can't export it: {type(error).__name__}: {first_line(error)}; replace "
+            f"tf2onnx can't export it: {type(error).__name__}: {in_one_line(error)}; replace "
             "the layer that this is about by one that it can translate"
         )
         refusal.__cause__ = error

@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError
 
 from onnxroot.adapter import Options
 from onnxroot.errors import FormatError, UnsupportedModelError
-from onnxroot_adapters._keras_files import first_line
+from onnxroot_adapters._errors import in_one_line
 from onnxroot_adapters._prove import Input
 from onnxroot_adapters._require import require
 from onnxroot_adapters._tf_effects import refuse_side_effects
@@ -52,7 +52,7 @@ def source_of_frozen(tf: Any, path: Path, options: Options, what: Mapping[str, s
             tf.import_graph_def(graph, name="")
     except ValueError as error:
         raise UnsupportedModelError(
-            f"{path}: TensorFlow can't read the graph: {first_line(error)}"
+            f"{path}: TensorFlow can't read the graph: {in_one_line(error)}"
         ) from error
     inputs = [n.name for n in graph.node if n.op == "Placeholder"]
     outputs = list(_unread(imported))

@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError
 
 from onnxroot.adapter import Options
 from onnxroot.errors import FormatError, UnsupportedModelError
-from onnxroot_adapters._keras_files import first_line
+from onnxroot_adapters._errors import in_one_line
 from onnxroot_adapters._prove import Input
 from onnxroot_adapters._require import require
 from onnxroot_adapters._tf_effects import refuse_side_effects
@@ -52,7 +52,7 @@ def source_of_saved_model(tf: Any, path: Path, options: Options, what: Mapping[s
             loaded = tf.saved_model.load(str(path))
     except Exception as error:
         raise FormatError(
-            f"{path}: TensorFlow {tf.__version__} can't open it: {first_line(error)}"
+            f"{path}: TensorFlow {tf.__version__} can't open it: {in_one_line(error)}"
         ) from error
     return source_of_loaded(tf, loaded, options, what, where=str(path), folder=path)
 

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from typing import IO, Any
 
 from onnxroot.errors import FormatError, UnsupportedModelError
+from onnxroot_adapters._errors import first_line
 
 __all__ = ["check_program", "check_script"]
 
@@ -67,7 +68,7 @@ def check_program(file: IO[bytes]) -> None:
     except (RuntimeError, ValueError, KeyError, AttributeError, TypeError) as error:
         if isinstance(error, UnsupportedModelError):
             raise
-        raise FormatError(f"a damaged archive: {_first_line(error)}") from error
+        raise FormatError(f"a damaged archive: {first_line(error)}") from error
     finally:
         file.seek(0)
 
@@ -178,7 +179,7 @@ def check_script(file: IO[bytes]) -> None:
             if name.startswith("code/") and name.endswith(".py"):
                 _check_code(reader.get_record(name).decode("utf-8"))
     except (RuntimeError, UnicodeDecodeError) as error:
-        raise FormatError(f"a damaged archive: {_first_line(error)}") from error
+        raise FormatError(f"a damaged archive: {first_line(error)}") from error
     finally:
         file.seek(0)
 
@@ -190,7 +191,3 @@ def _check_code(code: str) -> None:
             raise UnsupportedModelError(f"it uses {match[0]}, which reads or writes files")
         if (space and space not in _NAMESPACES) or (custom and custom != "quantized"):
             raise UnsupportedModelError(f"it uses {match[0]}, which is not PyTorch's own")
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0][:200] or type(error).__name__

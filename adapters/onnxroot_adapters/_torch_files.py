@@ -19,6 +19,7 @@ from onnxroot.adapter import Options
 from onnxroot.errors import FormatError, OnnxRootError, UnsupportedModelError
 from onnxroot_adapters._archives import check_archive, names_in
 from onnxroot_adapters._conclude import digest_of
+from onnxroot_adapters._errors import first_line
 from onnxroot_adapters._pickles import NOT_ALLOWED, globals_in
 from onnxroot_adapters._require import require
 from onnxroot_adapters._torch_archives import check_program, check_script
@@ -133,7 +134,7 @@ def open_file(path: Path, options: Options) -> Any:
             try:
                 weights = files.load_file(path, device="cpu")
             except Exception as error:
-                raise FormatError(f"is a damaged safetensors file: {_first_line(error)}") from error
+                raise FormatError(f"is a damaged safetensors file: {first_line(error)}") from error
             return _module_with(weights, options)
         return _open_pickle(path, options)
 
@@ -168,7 +169,7 @@ def _open_program(path: Path, options: Options) -> Any:
         except Exception as error:
             raise FormatError(
                 f"PyTorch {torch.__version__} can't open this exported program: "
-                f"{_first_line(error)}; open it with the version that wrote it, and save it again"
+                f"{first_line(error)}; open it with the version that wrote it, and save it again"
             ) from error
     program._guards_code = []  # noqa: SLF001  (texts from the file that torch would run)
     return program
@@ -193,7 +194,7 @@ def _open_script(path: Path, options: Options) -> Any:
         except Exception as error:
             raise FormatError(
                 f"PyTorch {torch.__version__} can't open this TorchScript archive: "
-                f"{_first_line(error)}"
+                f"{first_line(error)}"
             ) from error
 
 
@@ -232,11 +233,11 @@ def _unpickled(path: Path) -> Any:
                 return pickle.load(file)  # noqa: S301
     except (AttributeError, ImportError) as error:
         raise UnsupportedModelError(
-            f"needs the code that its classes are defined in ({_first_line(error)}): run where it "
+            f"needs the code that its classes are defined in ({first_line(error)}): run where it "
             f"can be imported, or give the weights alone and {_MODULE}"
         ) from error
     except Exception as error:
-        raise FormatError(f"can't be unpickled: {_first_line(error)}") from error
+        raise FormatError(f"can't be unpickled: {first_line(error)}") from error
 
 
 def _layers() -> list[Any]:
@@ -351,13 +352,13 @@ def _made(name: str) -> Any:
             module = target()
     except (ImportError, AttributeError) as error:
         raise UnsupportedModelError(
-            f"can't find {name} (--module): {_first_line(error)}; run in the folder it is in, or "
+            f"can't find {name} (--module): {first_line(error)}; run in the folder it is in, or "
             "put that on PYTHONPATH"
         ) from error
     except Exception as error:
         raise UnsupportedModelError(
             f"{name} (--module) fails when it is called without arguments: "
-            f"{type(error).__name__}: {_first_line(error)}"
+            f"{type(error).__name__}: {first_line(error)}"
         ) from error
     if not isinstance(module, torch.nn.Module):
         raise UnsupportedModelError(
@@ -378,7 +379,3 @@ def _path_of_caller() -> Iterator[None]:
         yield
     finally:
         sys.path.remove(here)
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().split("\n")[0][:300] or type(error).__name__

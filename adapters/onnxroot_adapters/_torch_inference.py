@@ -15,8 +15,8 @@ import numpy as np
 
 from onnxroot.adapter import Options
 from onnxroot.errors import UnsupportedModelError
+from onnxroot_adapters._errors import type_and_line
 from onnxroot_adapters._torch_inputs import Call, named_tensors, output_names, to_array
-from onnxroot_adapters._torch_refusals import first_line
 
 __all__ = ["as_for_inference", "flattened", "quiet", "quiet_graphs", "tried"]
 
@@ -51,7 +51,7 @@ def tried(module: Any, call: Call, options: Options) -> tuple[Call, list[str]]:
         again = module(*args, **kwargs)
     except Exception as error:
         raise UnsupportedModelError(
-            f"the module fails on its example inputs, {_told(call)}: {first_line(error)}"
+            f"the module fails on its example inputs, {_told(call)}: {type_and_line(error)}"
         ) from error
     names = output_names(outputs, call.names)
     pairs = zip(named_tensors(outputs, ""), named_tensors(again, ""), strict=True)

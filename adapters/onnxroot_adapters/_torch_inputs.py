@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from onnxroot.errors import UnsupportedModelError
+from onnxroot_adapters._errors import first_line
 
 __all__ = ["Call", "Dim", "Drawer", "bind", "named_tensors", "output_names", "to_array"]
 
@@ -236,7 +237,7 @@ class Drawer:
         if second is None:
             raise UnsupportedModelError(
                 "the module accepts none of the inputs that were drawn for the proof "
-                f"({_first_line(fault)}): give typical ones (--samples FILE.npz)"
+                f"({first_line(fault)}): give typical ones (--samples FILE.npz)"
             ) from fault
         return self._note(*second)
 
@@ -357,7 +358,3 @@ def _size_of(dim: Dim, sizes: Mapping[str, int]) -> int:
     if isinstance(dim, str):
         return sizes[dim]
     return int(dim.subs({symbol: sizes[str(symbol)] for symbol in dim.free_symbols}))
-
-
-def _first_line(error: Exception | None) -> str:
-    return str(error).strip().split("\n")[0][:200] or type(error).__name__

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 
 from onnxroot.errors import UnsupportedModelError
+from onnxroot_adapters._errors import type_and_line
 
-__all__ = ["UntraceableError", "first_line", "refusal"]
+__all__ = ["UntraceableError", "refusal"]
 
 
 class UntraceableError(UnsupportedModelError):
@@ -44,9 +45,4 @@ def refusal(error: Exception) -> UnsupportedModelError:
             "(data-dependent control flow), which can't be exported: use torch.where or torch.cond "
             "instead"
         )
-    return UnsupportedModelError(f"torch's exporter fails: {first_line(chain[-1])}")
-
-
-def first_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).split("\n") if line.strip()]
-    return f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__
+    return UnsupportedModelError(f"torch's exporter fails: {type_and_line(chain[-1])}")
