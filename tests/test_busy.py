@@ -12,16 +12,26 @@ import pytest
 from tests.golden import golden
 from tests.test_cli import run
 
-SLOW = """
+BEGIN = """
 import time
-from onnxroot._busy import busy
 import onnxroot._busy
+from onnxroot._busy import busy
 onnxroot._busy._SECONDS = 0.05
+def wait_for_bar(progress):
+    bar = getattr(progress, "__self__", None)  # there is none where nothing is shown
+    while bar and not bar._show:
+        time.sleep(0.01)
+    time.sleep(1)  # it is drawn ten times a second
+"""
+SLOW = (
+    BEGIN
+    + """
 with busy("reading [m].onnx", quiet={quiet}) as progress:
     progress(3_000_000, 8_000_000)
-    time.sleep(1.5)
+    wait_for_bar(progress)
 {end}
 """
+)
 
 
 def seen(code: str) -> tuple[int, str]:
@@ -59,12 +69,10 @@ def test_quiet() -> None:
 @pytest.mark.sweep
 def test_of_many_models_the_last_is_named() -> None:
     code, text = seen(
-        """
-import onnxroot._busy
-onnxroot._busy._SECONDS = 0.05
-import time
-with onnxroot._busy.busy("looking", counts=True) as progress:
-    time.sleep(0.6)
+        BEGIN
+        + """
+with busy("looking", counts=True) as progress:
+    wait_for_bar(progress)
     progress(3, 8, "failed: [b].onnx\\x1b]0;title")
     time.sleep(1)
 """
