@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["first_line", "in_one_line", "type_and_line"]
+__all__ = ["first_line", "in_one_line", "type_and_line", "type_and_text"]
 
 _LONGEST = 300  # characters
 
@@ -22,3 +22,8 @@ def type_and_line(error: BaseException) -> str:
     """Return the exception's type, and the first line if there is one."""
     name = type(error).__name__
     return f"{name}: {first_line(error)}" if str(error).strip() else name
+
+
+def type_and_text(error: BaseException) -> str:
+    """Return the exception's type, and all lines as one."""
+    return f"{type(error).__name__}: {in_one_line(error)}"

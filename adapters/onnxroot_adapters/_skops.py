@@ -9,6 +9,7 @@ from typing import Any
 from onnxroot.adapter import Options
 from onnxroot.errors import FormatError, UnsupportedModelError
 from onnxroot_adapters._archives import check_archive, names_in
+from onnxroot_adapters._errors import type_and_text
 from onnxroot_adapters._require import require
 
 __all__ = ["is_skops", "load_skops"]
@@ -76,8 +77,7 @@ def load_skops(path: Path, options: Options) -> Any:
 
 
 def _damaged(path: Path, error: Exception) -> FormatError:
-    text = " ".join(str(error).split())[:200]
     return FormatError(
-        f"{path}: skops can't open it: {type(error).__name__}: {text}; if it was made with another "
+        f"{path}: skops can't open it: {type_and_text(error)}; if it was made with another "
         "version of scikit-learn or skops, install that one"
     )

@@ -30,6 +30,7 @@ from onnxroot_adapters._append import (
     without_sequences,
 )
 from onnxroot_adapters._conclude import conclude, digest_of
+from onnxroot_adapters._errors import type_and_text
 from onnxroot_adapters._pickles import NOT_ALLOWED, modules_in
 from onnxroot_adapters._prove import Input, run
 from onnxroot_adapters._require import require, version_of
@@ -156,9 +157,8 @@ def _unpickle(path: Path, options: Options) -> Any:
             f"{path}: needs a module that is not there: {error}: install what it was made with"
         ) from error
     except Exception as error:
-        text = " ".join(str(error).split())[:200]
         raise FormatError(
-            f"{path}: can't be unpickled: {type(error).__name__}: {text}; if it was made "
+            f"{path}: can't be unpickled: {type_and_text(error)}; if it was made "
             "with another version of scikit-learn, install that one"
         ) from error
 
@@ -289,10 +289,9 @@ def _try(
                 for name, method in methods.items()
             ]
         except Exception as error:
-            text = " ".join(str(error).split())[:150]
             raise UnsupportedModelError(
                 f"the {type(estimator).__name__} itself fails with such inputs: "
-                f"{type(error).__name__}: {text}"
+                f"{type_and_text(error)}"
             ) from error
 
     return conclude(
@@ -422,7 +421,7 @@ def _complaint(
     except OnnxRootError:
         raise
     except Exception as error:  # noqa: BLE001  (any estimator's own)
-        return f"{type(error).__name__}: {' '.join(str(error).split())[:150]}"
+        return type_and_text(error)
     array = np.asarray(found.toarray() if hasattr(found, "toarray") else found)
     if array.dtype.kind == "f" and array.size and not np.isfinite(array).any():
         return "it gives nothing but NaN for them"

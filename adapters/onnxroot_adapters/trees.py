@@ -24,6 +24,7 @@ from onnxroot.errors import FormatError, OnnxRootError, UnsupportedModelError
 from onnxroot_adapters._apart import convert_apart
 from onnxroot_adapters._append import declare_shapes, pin_opset, redeclare
 from onnxroot_adapters._conclude import conclude, digest_of
+from onnxroot_adapters._errors import type_and_text
 from onnxroot_adapters._pickles import NOT_ALLOWED, modules_in, pickle_head
 from onnxroot_adapters._prove import Input
 from onnxroot_adapters._require import require, version_of
@@ -146,7 +147,6 @@ def _load(path: Path, options: Options) -> Any:
     except OnnxRootError:
         raise
     except Exception as error:
-        text = " ".join(str(error).split())[:200]
         hint = ""
         if pickle_head(path).startswith(b"binf") or path.suffix in {".bst", ".xgb"}:
             hint = (
@@ -154,9 +154,7 @@ def _load(path: Path, options: Options) -> Any:
                 "(pip install 'xgboost-cpu<3.1') and save it as model.json"
             )
         what = _PROPER.get(kind or "", "the library it is of")
-        raise FormatError(
-            f"{path}: {what} can't open it: {type(error).__name__}: {text}{hint}"
-        ) from error
+        raise FormatError(f"{path}: {what} can't open it: {type_and_text(error)}{hint}") from error
 
 
 def _module(library: str) -> ModuleType:
@@ -206,9 +204,8 @@ def subject_of(model: Any) -> Subject:
     except OnnxRootError:
         raise
     except Exception as error:
-        text = " ".join(str(error).split())[:200]
         raise UnsupportedModelError(
-            f"the {type(model).__name__} can't be looked into: {type(error).__name__}: {text}; "
+            f"the {type(model).__name__} can't be looked into: {type_and_text(error)}; "
             "is it fitted?"
         ) from error
     return found
@@ -245,9 +242,8 @@ def export_step(step: Step) -> ModelProto:
     except OnnxRootError:
         raise
     except Exception as error:
-        text = " ".join(str(error).split())[:300]
         raise UnsupportedModelError(
-            f"the exporter fails ({step.text}): {type(error).__name__}: {text}"
+            f"the exporter fails ({step.text}): {type_and_text(error)}"
         ) from error
 
 
@@ -311,9 +307,8 @@ def _ask(subject: Subject, values: Array) -> dict[str, Array]:
     try:
         return subject.predict(values)
     except Exception as error:
-        text = " ".join(str(error).split())[:200]
         raise UnsupportedModelError(
-            f"{subject.kind} itself fails with such inputs: {type(error).__name__}: {text}; give "
+            f"{subject.kind} itself fails with such inputs: {type_and_text(error)}; give "
             "it some of yours (--samples FILE.npz, with an array X)"
         ) from error
 
