@@ -11,6 +11,7 @@ Source: RNTuple binary format specification 1.0, "Column Description".
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -90,6 +91,7 @@ ENCODINGS: Final = MappingProxyType(
 """All that hold numbers, bit for bit, by code."""
 
 
+@cache
 def encoding_of(dtype: np.dtype[Any], *, is_split: bool, is_index: bool = False) -> Encoding:
     """Return the encoding for values of a type; those of a byte can't be split."""
     is_split = is_split and dtype.itemsize > 1
