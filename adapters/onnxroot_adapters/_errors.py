@@ -20,10 +20,14 @@ def in_one_line(error: BaseException) -> str:
 
 def type_and_line(error: BaseException) -> str:
     """Return the exception's type, and the first line if there is one."""
-    name = type(error).__name__
-    return f"{name}: {first_line(error)}" if str(error).strip() else name
+    return _with_type(error, first_line(error))
 
 
 def type_and_text(error: BaseException) -> str:
-    """Return the exception's type, and all lines as one."""
-    return f"{type(error).__name__}: {in_one_line(error)}"
+    """Return the exception's type, and all lines as one if there are any."""
+    return _with_type(error, in_one_line(error))
+
+
+def _with_type(error: BaseException, text: str) -> str:
+    name = type(error).__name__
+    return name if text == name else f"{name}: {text}"

@@ -15,7 +15,7 @@ from onnx import ModelProto
 
 from onnxroot.errors import UnsupportedModelError
 from onnxroot_adapters._bools import integers_for_bools
-from onnxroot_adapters._errors import in_one_line
+from onnxroot_adapters._errors import type_and_text
 from onnxroot_adapters._forests import count_votes
 from onnxroot_adapters._require import require
 from onnxroot_adapters._sklearn_functions import numpy_functions
@@ -95,7 +95,7 @@ def export(estimator: Any, signature: Signature, attempt: Attempt, opset: int | 
 def _refusal(estimator: Any, error: Exception) -> UnsupportedModelError:
     """Say in one line why skl2onnx failed, and what can be done."""
     name = type(error).__name__
-    text = in_one_line(error)
+    text = type_and_text(error)
     if name in {"MissingShapeCalculator", "MissingConverter"} or "find alias" in text:
         known = [type(e).__name__ for e in inner_estimators(estimator) if _alias(e) is None]
         what = ", ".join(dict.fromkeys(known)) or type(estimator).__name__
@@ -104,9 +104,7 @@ def _refusal(estimator: Any, error: Exception) -> UnsupportedModelError:
             "the pipeline and do its work before; `skl2onnx.supported_converters()` lists those "
             "that have"
         )
-    return UnsupportedModelError(
-        f"skl2onnx can't export the {type(estimator).__name__}: {name}: {text}"
-    )
+    return UnsupportedModelError(f"skl2onnx can't export the {type(estimator).__name__}: {text}")
 
 
 def _alias(estimator: Any) -> str | None:

@@ -23,7 +23,7 @@ from onnx import ModelProto
 from onnxroot.adapter import Conversion, Options
 from onnxroot.errors import OnnxRootError, UnsupportedModelError
 from onnxroot_adapters._conclude import conclude
-from onnxroot_adapters._errors import in_one_line
+from onnxroot_adapters._errors import in_one_line, type_and_text
 from onnxroot_adapters._prove import Input, Predict
 from onnxroot_adapters._require import require, version_of
 from onnxroot_adapters._tf_interface import weight_names, with_interface
@@ -164,7 +164,7 @@ def _tried(
         raise
     except Exception as error:  # noqa: BLE001  (the exporter raises of all kinds)
         refusal = UnsupportedModelError(
-            f"tf2onnx can't export it: {type(error).__name__}: {in_one_line(error)}; replace "
+            f"tf2onnx can't export it: {type_and_text(error)}; replace "
             "the layer that this is about by one that it can translate"
         )
         refusal.__cause__ = error

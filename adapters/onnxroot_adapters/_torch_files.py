@@ -19,7 +19,7 @@ from onnxroot.adapter import Options
 from onnxroot.errors import FormatError, OnnxRootError, UnsupportedModelError
 from onnxroot_adapters._archives import check_archive, names_in
 from onnxroot_adapters._conclude import digest_of
-from onnxroot_adapters._errors import first_line
+from onnxroot_adapters._errors import first_line, type_and_line
 from onnxroot_adapters._pickles import NOT_ALLOWED, globals_in
 from onnxroot_adapters._require import require
 from onnxroot_adapters._torch_archives import check_program, check_script
@@ -357,8 +357,7 @@ def _made(name: str) -> Any:
         ) from error
     except Exception as error:
         raise UnsupportedModelError(
-            f"{name} (--module) fails when it is called without arguments: "
-            f"{type(error).__name__}: {first_line(error)}"
+            f"{name} (--module) fails when it is called without arguments: {type_and_line(error)}"
         ) from error
     if not isinstance(module, torch.nn.Module):
         raise UnsupportedModelError(

@@ -334,6 +334,13 @@ def test_frozen_graph_with_learning_phase(tmp_path):
     [
         (693, 0xFF),
         *(pytest.param(*at, marks=pytest.mark.sweep) for at in [(711, 0x80), (3587, 0x80)]),
+        pytest.param(
+            *(233, 0xFF),
+            marks=[
+                pytest.mark.sweep,
+                pytest.mark.skipif(tf.__version__ < "2.21", reason="TensorFlow reads it, rightly"),
+            ],
+        ),
     ],
 )
 def test_tflite_that_crashes(tmp_path, place, value):
