@@ -11,10 +11,12 @@ import os
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from types import TracebackType
 from typing import Final
 
 from onnxroot._root_empty import directory_record
 from onnxroot._root_records import BIG, Directory, Header, Key, KeyList, now
+from onnxroot._write_behind import WriteBehind
 from onnxroot.errors import FormatError
 
 __all__ = ["NoRoomError", "Place", "Region", "read_at", "write_at"]
@@ -39,7 +41,7 @@ class _Branch:
 
 
 class Region:
-    """A part of a ROOT file, written from its begin on.
+    """A part of a ROOT file, written from its begin on; a context manager.
 
     Attributes:
         start: Where it begins.
@@ -63,9 +65,27 @@ class Region:
         self._limit = limit
         self._seek_parent = seek_parent
         self._content = bytearray() if in_memory else None
+        self._behind = WriteBehind(file.fileno())
         self._time = now()
         self._top: list[Key] = []
         self._branches: dict[str, _Branch] = {}
+
+    def __enter__(self) -> Region:
+        """Return the region, to be written."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Wait for what goes to the disk meanwhile.
+
+        Raises:
+            OSError: It does not get there.
+        """
+        self._behind.__exit__(kind, error, traceback)
 
     @property
     def nbytes(self) -> int:
@@ -180,15 +200,19 @@ class Region:
         stop = self.end + sum(map(len, pieces))
         if self._content is not None:
             self._content += b"".join(pieces)
-        elif stop > self._limit:
+            self.end = stop
+            return
+        if stop > self._limit:
             raise NoRoomError
-        elif stop - self.end < _TOGETHER:
+        nbytes = stop - self.end
+        if nbytes < _TOGETHER:
             write_at(self._file, b"".join(pieces), self.end)
         else:
             for piece in pieces:
                 write_at(self._file, piece, self.end)
                 self.end += len(piece)
         self.end = stop
+        self._behind.wrote(nbytes)
 
     def _overwrite(self, position: int, data: bytes) -> None:
         if self._content is None:

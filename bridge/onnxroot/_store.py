@@ -75,8 +75,9 @@ class Content:
         Raises:
             NoRoomError: It does not fit.
         """
-        self.write(ModelWriter(region, directory, compression=self.compression))
-        region.complete()
+        with region:
+            self.write(ModelWriter(region, directory, compression=self.compression))
+            region.complete()
         return region
 
 

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from datetime import datetime
 from functools import cached_property
-from typing import Any, BinaryIO
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -43,6 +43,14 @@ __all__ = ["StoredModel"]
 U8 = npt.NDArray[np.uint8]
 
 _BLOCK = 1 << 18  # values encoded at a time
+
+
+class Writable(Protocol):
+    """A file that is open for writing."""
+
+    def write(self, data: memoryview, /) -> int:
+        """Write all of some bytes."""
+        ...
 
 
 class StoredModel:
@@ -311,7 +319,7 @@ class StoredModel:
         tables = Tables(schema=self.manifest.schema, tables=self._tables, payloads=Payloads.empty())
         return tables.tensor_names()
 
-    def copy(self, document: Document, out: BinaryIO | None, location: str = "") -> None:
+    def copy(self, document: Document, out: Writable | None, location: str = "") -> None:
         """Write a file's bytes, and check their length and SHA-256.
 
         Args:

@@ -15,6 +15,7 @@ from onnxroot._manifest import Manifest
 from onnxroot._model_view import ModelView, Value
 from onnxroot._stored import StoredModel
 from onnxroot._transaction import Transaction
+from onnxroot._write_behind import NewFile
 from onnxroot.errors import (
     MissingDependencyError,
     ModelExistsError,
@@ -100,9 +101,9 @@ class Model(ModelView):
         with Transaction() as transaction:
             for file, place in zip(files, places, strict=True):
                 transaction.make_folder(place.parent)
-                with transaction.create(place, replace=replace).open("wb") as out:
+                with NewFile(transaction.create(place, replace=replace)) as out:
                     self._stored.copy(self._stored.files[file.location], out, file.location)
-            with transaction.create(target, replace=replace).open("wb") as out:
+            with NewFile(transaction.create(target, replace=replace)) as out:
                 if embed and self.manifest.external_files:
                     for window in self._stored.windows(self._embedded()):
                         out.write(memoryview(window))
