@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from onnxroot._layout import lay_out, payload_records
 from onnxroot._ragged import concatenate, distinct, gather
+from onnxroot._records import LongColumn, Records
 from onnxroot._schema import Field, MessageType, Schema
 from onnxroot._spans import Spans
 from onnxroot._spec import PAYLOAD_FIELDS, ROOT_MESSAGE
@@ -29,14 +30,14 @@ class Part:
 
     `found` has the columns by field name, one tuple of arrays each: (values,) for numbers,
     (start, length) in the file for text, (counts, values) for repeated numbers, (counts, start,
-    length) for repeated text.
+    length) for repeated text, (counts, `Records`) for many of either.
     """
 
     start: I64
     parent: I64
     parent_field: npt.NDArray[np.uint16]
     presence: npt.NDArray[np.uint64]
-    found: dict[str, tuple[npt.NDArray[Any], ...]] = field(default_factory=dict)
+    found: dict[str, tuple[Any, ...]] = field(default_factory=dict)
 
 
 class Parts:
@@ -161,11 +162,13 @@ class Parts:
         rows = [np.zeros(len(part.presence), np.int64) for part in parts]
         empty = np.empty(0, np.int64)
 
-        def joined(default: list[tuple[Any, ...]], k: int) -> npt.NDArray[Any]:
-            found = [
+        def found_in(default: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+            return [
                 part.found.get(item.name, none) for part, none in zip(parts, default, strict=True)
             ]
-            return concatenate([values[k] for values in found])
+
+        def joined(default: list[tuple[Any, ...]], k: int) -> npt.NDArray[Any]:
+            return concatenate([values[k] for values in found_in(default)])
 
         if not item.is_repeated and not item.is_text:
             return Column((), joined([(row.astype(item.dtype),) for row in rows], 0)[order])
@@ -178,6 +181,11 @@ class Parts:
         counts = joined(default, 0)
         index = _list_order(counts, order)
         offsets = offsets_of(counts[order])
+        some = [found for found in found_in(default) if len(found[-1])]
+        if index is None and all(isinstance(found[-1], Records) for found in some):
+            return LongColumn(offsets, Records.concatenate([found[-1] for found in some]))
+        for part in parts:
+            _unpack(part, item)
         if not item.is_text:
             values = joined(default, 1)
             return Column((offsets,), values if index is None else values[index])
@@ -187,6 +195,16 @@ class Parts:
         return Column(
             (offsets, offsets_of(length)), gather(self._data, start, length), is_text=True
         )
+
+
+def _unpack(part: Part, item: Field) -> None:
+    """Make arrays of the records that a part has of a field."""
+    counts, *rest = part.found.get(item.name, (None,))
+    if not rest or not isinstance(rest[-1], Records):
+        return
+    records = rest[-1]
+    arrays = records.places() if item.is_text else (records.numbers(0, len(records)),)
+    part.found[item.name] = (counts, *arrays)
 
 
 def inverted(order: Rows) -> Rows:

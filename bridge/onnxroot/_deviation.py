@@ -15,10 +15,10 @@ import numpy.typing as npt
 
 from onnxroot._edits import Edits
 from onnxroot._join import Document, join
-from onnxroot._layout import Layout, element_sizes, lay_out, payload_records, tag_of
+from onnxroot._layout import Layout, element_sizes, lay_out, payload_records
 from onnxroot._limits import DEFAULT_LIMITS
 from onnxroot._ragged import distinct, exclusive_sum
-from onnxroot._schema import Schema
+from onnxroot._schema import Schema, tag_of
 from onnxroot._spans import Buffers, Span
 from onnxroot._spec import CHUNK_NBYTES
 from onnxroot._split import Split, Trace, split

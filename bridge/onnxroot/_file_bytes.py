@@ -27,7 +27,7 @@ __all__ = ["FileBytes", "is_root_file", "whole_file"]
 
 U8 = npt.NDArray[np.uint8]
 
-_SMALL: Final = 1 << 26  # bytes of files that are read and not mapped
+_SMALL: Final = 1 << 24  # bytes of files that are read and not mapped
 
 
 class FileBytes:

@@ -7,8 +7,11 @@ passes through in windows.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -21,14 +24,14 @@ from onnxroot._layout import (
     lay_out,
     present,
     row_sizes,
-    tag_of,
     text_lengths,
     wire_values,
 )
 from onnxroot._overlap import in_order
 from onnxroot._ragged import distinct, exclusive_sum, gather, scatter
+from onnxroot._records import LongColumn, Records
 from onnxroot._runs import encode_fixed, encode_numbers, encode_texts
-from onnxroot._schema import Field
+from onnxroot._schema import Field, tag_of
 from onnxroot._spec import CHUNK_NBYTES, ROOT_MESSAGE
 from onnxroot._varints import varint_widths, write_varints
 from onnxroot._wire import LEN, VARINT
@@ -42,6 +45,7 @@ I64 = npt.NDArray[np.int64]
 Rows = npt.NDArray[np.intp]
 
 _LARGE = 1 << 20  # bytes that are worth several threads
+_LONG = 1 << 18  # bytes that are worth a window of their own
 _NEAR = 1 << 12  # copies this close in the source are rendered together
 
 
@@ -57,30 +61,64 @@ class PayloadSource(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stretch:
+    """The records of one list, which go into the skeleton as a payload does.
+
+    Attributes:
+        position: Where, in the skeleton.
+        records: Those of many lists.
+        start: Where those of this one begin among the bytes of all.
+        stop: Where they end.
+    """
+
+    position: int
+    records: Records
+    start: int
+    stop: int
+
+
 class Document:
     """The bytes of an ONNX file, made on demand.
 
     Attributes:
         nbytes: Length of the file.
         canonical_nbytes: Length of the canonical form.
-        skeleton: The canonical form without the payloads.
+        skeleton: The canonical form without payloads and stretches.
     """
 
     def __init__(
-        self, skeleton: U8, hole_start: I64, hole_nbytes: I64, source: PayloadSource, edits: bytes
+        self,
+        skeleton: U8,
+        hole_start: I64,
+        hole_nbytes: I64,
+        source: PayloadSource,
+        edits: bytes,
+        stretches: Sequence[Stretch] = (),
     ) -> None:
         """Keep what `join` made.
 
         Args:
-            skeleton: The canonical form without the payloads.
+            skeleton: The canonical form without payloads and stretches.
             hole_start: int64, shape (n_payloads,); where each payload goes in the skeleton.
             hole_nbytes: int64, shape (n_payloads,); how long it is.
             source: Gives the bytes of payload i for hole i.
             edits: Encoded edits; empty if the file is in canonical form.
+            stretches: What else goes into the skeleton; behind a payload that goes to the same
+                place, and in this order.
         """
         self.skeleton = skeleton.view()
         self.skeleton.flags.writeable = False  # parts of it are given away
         self._source = source
+        self._stretches = sorted(stretches, key=lambda stretch: stretch.position)
+        self._stretch_holes: list[int] = []
+        if self._stretches:
+            position = np.array([stretch.position for stretch in self._stretches])
+            holes = np.searchsorted(hole_start, position, "right")
+            nbytes = [stretch.stop - stretch.start for stretch in self._stretches]
+            hole_start = np.insert(hole_start, holes, position)
+            hole_nbytes = np.insert(hole_nbytes, holes, nbytes)
+            self._stretch_holes = (holes + np.arange(len(holes))).tolist()
         before = exclusive_sum(hole_nbytes)
         self._hole_in_skeleton = hole_start
         self._hole_start = hole_start + before
@@ -91,9 +129,27 @@ class Document:
         self.nbytes = self._edits.nbytes if self._edits else self.canonical_nbytes
 
     def windows(self, nbytes: int = CHUNK_NBYTES) -> Iterator[U8]:
-        """Yield the whole file in order, in arrays of at most `nbytes`."""
-        for start in range(0, self.nbytes, nbytes):
-            yield self.render(start, min(start + nbytes, self.nbytes))
+        """Yield the whole file in order, in arrays of at most `nbytes`.
+
+        What can be given away as it is, is not copied.
+        """
+        edges = [] if self._edits else self._edges()
+        for first, last in pairwise([0, *edges, self.nbytes]):
+            for start in range(first, last, nbytes):
+                yield self.render(start, min(start + nbytes, last))
+
+    def _edges(self) -> list[int]:
+        """Return where long payloads and pieces of stretches begin and end in a canonical file."""
+        edges: list[int] = []
+        for hole in np.flatnonzero(self._hole_stop - self._hole_start >= _LONG).tolist():
+            at, stop = int(self._hole_start[hole]), int(self._hole_stop[hole])
+            edges.append(at)
+            for piece in self._pieces(hole, at, stop):
+                if len(piece) >= _LONG:
+                    edges += [at, at + len(piece)]
+                at += len(piece)
+            edges.append(stop)
+        return edges
 
     def render(self, start: int, stop: int) -> U8:
         """Return bytes `start` to `stop` of the file: a new array, or one not to be written to."""
@@ -139,6 +195,15 @@ class Document:
         if first >= last:
             begin = self._to_skeleton(start, first)
             return self.skeleton[begin : begin + stop - start]
+        if (
+            last - first == 1
+            and self._hole_start[first] <= start
+            and stop <= self._hole_stop[first]
+        ):
+            [*pieces] = self._pieces(first, start, stop)
+            pieces = pieces or [each for _, _, each in self._payload_runs(first, last, start, stop)]
+            if len(pieces) == 1:
+                return pieces[0]
         begin = self._to_skeleton(start, first)
         end = self._to_skeleton(stop, last - 1)
         edges = np.concatenate([[begin], self._hole_in_skeleton[first:last], [end]])
@@ -155,7 +220,26 @@ class Document:
                 (hole_stop - hole_start)[lo - first : hi - first],
                 payload,
             )
+        for hole in self._stretches_in(first, last):
+            at = int(max(self._hole_start[hole], start)) - start
+            for piece in self._pieces(hole, start, stop):
+                out[at : at + len(piece)] = piece
+                at += len(piece)
         return out
+
+    def _stretches_in(self, first: int, last: int) -> list[int]:
+        """Return which of some holes are stretches."""
+        holes = self._stretch_holes
+        return holes[bisect_left(holes, first) : bisect_left(holes, last)]
+
+    def _pieces(self, hole: int, start: int, stop: int) -> Iterator[U8]:
+        """Yield what bytes `start` to `stop` have of a stretch; nothing if it is a payload."""
+        k = bisect_left(self._stretch_holes, hole)
+        if self._stretch_holes[k : k + 1] == [hole]:
+            stretch = self._stretches[k]
+            base = stretch.start - int(self._hole_start[hole])
+            lo, hi = max(start + base, stretch.start), min(stop + base, stretch.stop)
+            yield from stretch.records.pieces(lo, hi)
 
     def _to_skeleton(self, position: int, hole: int) -> int:
         """Return the skeleton position of a canonical one that hole `hole` is next to."""
@@ -171,21 +255,30 @@ class Document:
     def _payload_runs(
         self, first: int, last: int, start: int, stop: int
     ) -> Iterator[tuple[int, int, U8]]:
-        """Yield (first payload, last payload, their bytes): whole payloads in one run."""
+        """Yield (first hole, last hole, their bytes) of payloads: whole ones in one run."""
+        for lo, hi in pairwise([first - 1, *self._stretches_in(first, last), last]):
+            if lo + 1 < hi:
+                yield from self._payloads_between(lo + 1, hi, start, stop)
+
+    def _payloads_between(
+        self, first: int, last: int, start: int, stop: int
+    ) -> Iterator[tuple[int, int, U8]]:
+        """Yield the same of holes that are all of payloads."""
+        other = bisect_left(self._stretch_holes, first)  # holes that are none, before these
         lo, hi = first, last
         cut_first = self._hole_start[first] < start
         cut_last = self._hole_stop[last - 1] > stop
         if cut_first or (cut_last and last - first == 1):
             begin = max(start - int(self._hole_start[first]), 0)
             end = min(stop - int(self._hole_start[first]), self._hole_nbytes(first))
-            yield first, first + 1, self._source.wire_range(first, begin, end)
+            yield first, first + 1, self._source.wire_range(first - other, begin, end)
             lo = first + 1
         if cut_last and lo < last:
             end = stop - int(self._hole_start[last - 1])
-            yield last - 1, last, self._source.wire_range(last - 1, 0, end)
+            yield last - 1, last, self._source.wire_range(last - 1 - other, 0, end)
             hi = last - 1
         if lo < hi:
-            yield lo, hi, self._source.wire_bytes(lo, hi)
+            yield lo, hi, self._source.wire_bytes(lo - other, hi - other)
 
 
 def join(tables: Tables, source: PayloadSource) -> Document:
@@ -205,10 +298,15 @@ def join(tables: Tables, source: PayloadSource) -> Document:
     skeleton = np.empty(layout.skeleton_nbytes, np.uint8)
     hole_start = np.full(len(tables.payloads), -1, np.int64)
     fields: list[tuple[str, Placed, Field]] = []
+    stretches: list[Stretch] = []
     for name, placed in layout.placed.items():
         _write_headers(skeleton, tables, name, placed)
-        written = [item for item in tables.schema[name].fields if not item.is_message]
-        fields += [(name, placed, item) for item in written if item.name in placed.relative]
+        for item in tables.schema[name].fields:
+            column = tables.tables[name].columns.get(item.name)
+            if isinstance(column, LongColumn):
+                stretches += _stretches(column, placed.start + placed.relative[item.name])
+            elif not item.is_message and item.name in placed.relative:
+                fields.append((name, placed, item))
     write = partial(_write_field, skeleton, tables)
     apply = in_order if layout.skeleton_nbytes > _LARGE else map
     for (_, placed, item), ends in zip(fields, apply(write, fields), strict=True):
@@ -219,7 +317,19 @@ def join(tables: Tables, source: PayloadSource) -> Document:
     hole_start, nbytes = hole_start[:n_inside], tables.payloads.nbytes[:n_inside]
     if np.any(hole_start < 0) or np.any(np.diff(hole_start) < 0):
         raise FormatError("the payloads do not stand in the order of the ONNX file")
-    return Document(skeleton, hole_start, nbytes, source, tables.deviation)
+    return Document(skeleton, hole_start, nbytes, source, tables.deviation, stretches)
+
+
+def _stretches(column: LongColumn, position: I64) -> Iterator[Stretch]:
+    """Yield the records of each row that has any, given where they go in the skeleton."""
+    edges = column.row_edges()
+    for row in np.flatnonzero(np.diff(edges)).tolist():
+        yield Stretch(
+            position=int(position[row]),
+            records=column.records,
+            start=int(edges[row]),
+            stop=int(edges[row + 1]),
+        )
 
 
 def _write_field(out: U8, tables: Tables, field: tuple[str, Placed, Field]) -> I64:

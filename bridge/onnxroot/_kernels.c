@@ -2,8 +2,8 @@
  *
  * Each function has a twin made of NumPy, which says what it does. It is given the length of every
  * array, looks before it reads or writes, and returns -1 where it would pass an end: the bytes come
- * from strangers. It keeps nothing, and calls nothing but memcpy and memset. Numbers are those of a
- * little-endian machine, and need not be aligned. C99.
+ * from strangers. It keeps nothing, and calls nothing but memcpy, memset and memcmp. Numbers are
+ * those of a little-endian machine, and need not be aligned. C99.
  */
 
 #include <stdint.h>
@@ -22,11 +22,12 @@
 #define REFUSED (-1)
 
 enum { LONGEST = 10 };    /* bytes of a varint */
+enum { STEP = 1 << 13 };  /* records between two marks */
 enum { BLOCK = 1 << 10 }; /* values that are split at a time */
 enum { WORD = 8, SHORT = 16 };
 
 /* As _kernels.py has it: to be raised with every change of a function's arguments. */
-KERNEL int kernels_version(void) { return 1; }
+KERNEL int kernels_version(void) { return 2; }
 
 static uint64_t word_at(const uint8_t *data)
 {
@@ -100,17 +101,36 @@ static int is_two(uint64_t word, uint64_t tag)
 
 /* --- runs: records of one repeated field, end to end, behind tags of one byte ------------------- */
 
+/* Places in a run, for those who want a part of it: of some records where they begin, and how many
+ * are before each. */
+typedef struct {
+    int64_t *places, *before, n, room;
+} marks;
+
+/* Set one, if there is room; return before which record the next one is due. */
+static int64_t mark(marks *m, int64_t at, int64_t n)
+{
+    if (m->n < m->room) {
+        m->places[m->n] = at;
+        m->before[m->n++] = n;
+    }
+    return n + STEP;
+}
+
 /* Count varints.
  *
- * found: where the last one ends; whether each is as short as it can be.
+ * found: where the last one ends; whether each is as short as it can be; how many marks are set.
  */
 KERNEL int64_t find_varints(const uint8_t *data, int64_t start, int64_t stop, int tag,
-                            int64_t found[2])
+                            int64_t *places, int64_t *before, int64_t room, int64_t found[3])
 {
     const uint64_t wanted = (uint8_t)tag;
-    int64_t n = 0, at = start;
+    marks set = {places, before, 0, room};
+    int64_t n = 0, at = start, due = 0;
     int minimal = 1;
     while (stop - at >= 2) {
+        if (n >= due)
+            due = mark(&set, at, n);
         if (stop - at >= WORD) {
             uint64_t word = word_at(data + at);
             if (is_four(word, wanted)) {
@@ -135,15 +155,46 @@ KERNEL int64_t find_varints(const uint8_t *data, int64_t start, int64_t stop, in
     }
     found[0] = at;
     found[1] = minimal;
+    found[2] = set.n;
     return n;
 }
 
-/* Give their values; return where they end. */
-KERNEL int64_t read_varints(const uint8_t *data, int64_t start, int64_t stop, int tag,
+/* Pass over some; return where they end. */
+static int64_t skip_varints(const uint8_t *data, int64_t at, int64_t stop, uint64_t tag, int64_t n)
+{
+    if (n < 0)
+        return REFUSED;
+    while (n > 0) {
+        if (stop - at >= WORD && n >= 4) {
+            uint64_t word = word_at(data + at);
+            if (is_four(word, tag)) {
+                at += FOUR_NBYTES;
+                n -= 4;
+                continue;
+            }
+            if (is_two(word, tag)) {
+                at += TWO_NBYTES;
+                n -= 2;
+                continue;
+            }
+        }
+        uint64_t value;
+        at = stop - at < 2 ? REFUSED : read_varint(data, at + 1, stop, &value);
+        if (at == REFUSED)
+            return REFUSED;
+        n--;
+    }
+    return at;
+}
+
+/* Give the values of those behind the first `skip`; return where they end. */
+KERNEL int64_t read_varints(const uint8_t *data, int64_t start, int64_t stop, int tag, int64_t skip,
                             uint64_t *values, int64_t n)
 {
     const uint64_t wanted = (uint8_t)tag;
-    int64_t at = start, i = 0;
+    int64_t at = skip_varints(data, start, stop, wanted, skip), i = 0;
+    if (at == REFUSED)
+        return REFUSED;
     while (i < n) {
         if (stop - at >= WORD && n - i >= 4) {
             uint64_t word = word_at(data + at);
@@ -202,19 +253,23 @@ KERNEL int64_t write_varints(const uint64_t *values, int64_t n, const uint8_t *t
     return at;
 }
 
-/* Count texts of less than 128 bytes; found: where the last one ends. */
+/* Count texts of less than 128 bytes; found: where the last one ends, how many marks are set. */
 KERNEL int64_t find_texts(const uint8_t *data, int64_t start, int64_t stop, int tag,
-                          int64_t found[1])
+                          int64_t *places, int64_t *before, int64_t room, int64_t found[2])
 {
-    int64_t n = 0, at = start;
+    marks set = {places, before, 0, room};
+    int64_t n = 0, at = start, due = 0;
     while (stop - at >= 2 && data[at] == tag && data[at + 1] < 0x80) {
         int64_t end = at + 2 + data[at + 1];
         if (end > stop)
             break;
+        if (n >= due)
+            due = mark(&set, at, n);
         at = end;
         n++;
     }
     found[0] = at;
+    found[1] = set.n;
     return n;
 }
 
@@ -231,6 +286,41 @@ KERNEL int64_t read_texts(const uint8_t *data, int64_t start, int64_t stop, int6
         starts[i] = at;
         lengths[i] = length;
         at += length;
+    }
+    return at;
+}
+
+/* Give where those behind the first `skip` end among the bytes of all; return where they end. */
+KERNEL int64_t read_ends(const uint8_t *data, int64_t start, int64_t stop, int64_t skip,
+                         int64_t base, int64_t *ends, int64_t n)
+{
+    int64_t at = start;
+    for (int64_t i = -skip; i < n; i++) {
+        if (skip < 0 || stop - at < 2)
+            return REFUSED;
+        base += data[at + 1];
+        at += 2 + data[at + 1];
+        if (i >= 0)
+            ends[i] = base;
+    }
+    return at;
+}
+
+/* Give the bytes of texts, behind the first `skip`; return where the text ends that has the last. */
+KERNEL int64_t read_chars(const uint8_t *data, int64_t start, int64_t stop, int64_t skip,
+                          uint8_t *out, int64_t nbytes)
+{
+    int64_t at = start, to = 0;
+    while (to < nbytes) {
+        if (skip < 0 || stop - at < 2 || stop - at - 2 < data[at + 1])
+            return REFUSED;
+        int64_t length = data[at + 1], passed = skip < length ? skip : length;
+        int64_t n = length - passed < nbytes - to ? length - passed : nbytes - to;
+        int64_t from = at + 2 + passed;
+        copy_piece(out + to, data + from, n, nbytes - to < stop - from ? nbytes - to : stop - from);
+        skip -= passed;
+        to += n;
+        at += 2 + length;
     }
     return at;
 }
@@ -324,6 +414,12 @@ KERNEL int64_t move_pieces(uint8_t *out, int64_t out_nbytes, const int64_t *targ
         from += length;
     }
     return to;
+}
+
+/* Whether two arrays hold the same. */
+KERNEL int64_t are_equal(const uint8_t *a, const uint8_t *b, int64_t nbytes)
+{
+    return !memcmp(a, b, (size_t)nbytes);
 }
 
 /* --- pages of RNTuples: FORMAT.md 2.2, and the specification's "Column Description" -------------- */

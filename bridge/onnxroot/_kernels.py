@@ -23,13 +23,18 @@ from onnxroot.errors import FormatError
 __all__ = [
     "LIBRARY",
     "SWITCH",
+    "Marks",
+    "are_equal",
     "available",
     "find_fixed",
     "find_texts",
     "find_varints",
     "join_values",
     "move_pieces",
+    "read_chars",
+    "read_ends",
     "read_fixed",
+    "read_some_varints",
     "read_texts",
     "read_varints",
     "split_values",
@@ -42,27 +47,34 @@ U8 = npt.NDArray[np.uint8]
 I64 = npt.NDArray[np.int64]
 U64 = npt.NDArray[np.uint64]
 
+Marks = tuple[I64, I64]
+"""Where some of the records of a run begin, the first one among them, and how many come before."""
+
 SWITCH: Final = "ONNXROOT_KERNELS"
 """Environment variable; where it is 0, NumPy does it all."""
 
 LIBRARY: Final = "_kernels.lib.dll" if sys.platform == "win32" else "_kernels.lib.so"
 """Name of the file; no name of a module, for it is none."""
 
-_VERSION: Final = 1  # as _kernels.c has it: arguments are what this module thinks they are
+_VERSION: Final = 2  # as _kernels.c has it: arguments are what this module thinks they are
 _LONGEST: Final = 10  # bytes of a varint
+_STEP: Final = 1 << 13  # records between two marks, at least
 _ARRAY, _INT = c_void_p, c_int64
 _RUN: Final = (_ARRAY, _INT, _INT, c_int)  # data, start, stop, tag
 _FUNCTIONS: Final = {
-    "find_varints": (*_RUN, _ARRAY),
-    "read_varints": (*_RUN, _ARRAY, _INT),
+    "find_varints": (*_RUN, _ARRAY, _ARRAY, _INT, _ARRAY),
+    "read_varints": (*_RUN, _INT, _ARRAY, _INT),
     "write_varints": (_ARRAY, _INT, _ARRAY, _INT, _ARRAY, _INT),
-    "find_texts": (*_RUN, _ARRAY),
+    "find_texts": (*_RUN, _ARRAY, _ARRAY, _INT, _ARRAY),
     "read_texts": (_ARRAY, _INT, _INT, _ARRAY, _ARRAY, _INT),
+    "read_ends": (_ARRAY, _INT, _INT, _INT, _INT, _ARRAY, _INT),
+    "read_chars": (_ARRAY, _INT, _INT, _INT, _ARRAY, _INT),
     "write_texts": (_ARRAY, _INT, _ARRAY, _INT, _ARRAY, _INT, _ARRAY, _INT),
     "find_fixed": (*_RUN, _INT),
     "read_fixed": (_ARRAY, _INT, _INT, _INT, _ARRAY, _INT),
     "write_fixed": (_ARRAY, _INT, _INT, _ARRAY, _INT, _ARRAY, _INT),
     "move_pieces": (_ARRAY, _INT, _ARRAY, _ARRAY, _INT, _ARRAY, _ARRAY, _INT),
+    "are_equal": (_ARRAY, _ARRAY, _INT),
     "split_values": (_ARRAY, _INT, _INT, c_int, _ARRAY),
     "join_values": (_ARRAY, _INT, _INT, c_int, _ARRAY, _INT),
 }
@@ -117,7 +129,7 @@ def _checked(found: int, expected: int | None = None) -> int:
 # --- runs: the twins are in _runs -----------------------------------------------------------------
 
 
-def find_varints(data: U8, start: int, stop: int, tag: int) -> tuple[int, int, bool]:
+def find_varints(data: U8, start: int, stop: int, tag: int) -> tuple[int, int, bool, Marks]:
     """Count varints behind tags; see `_runs.read_run`.
 
     Args:
@@ -127,12 +139,15 @@ def find_varints(data: U8, start: int, stop: int, tag: int) -> tuple[int, int, b
         tag: What is in front of each: one byte.
 
     Returns:
-        How many there are, where the last one ends, and whether all are as short as they can be.
+        How many there are, where the last one ends, whether all are as short as they can be, and
+        marks among them.
     """
-    found = (c_int64 * 2)()
+    found = (c_int64 * 3)()
     stop = min(stop, len(data))
-    n = _checked(_library().find_varints(_at(data, np.uint8), start, stop, tag, found))
-    return n, found[0], bool(found[1])
+    marks = _room_for_marks(stop - start)
+    places = _at(marks[0]), _at(marks[1]), len(marks[0])
+    n = _checked(_library().find_varints(_at(data, np.uint8), start, stop, tag, *places, found))
+    return n, found[0], bool(found[1]), (marks[0, : found[2]], marks[1, : found[2]])
 
 
 def read_varints(data: U8, start: int, stop: int, tag: int, out: U64) -> None:
@@ -143,7 +158,14 @@ def read_varints(data: U8, start: int, stop: int, tag: int, out: U64) -> None:
     """
     _check_range(data, start, stop)
     at = _at(data, np.uint8), start, stop, tag
-    _checked(_library().read_varints(*at, _at(out, np.uint64), len(out)), stop)
+    _checked(_library().read_varints(*at, 0, _at(out, np.uint64), len(out)), stop)
+
+
+def read_some_varints(data: U8, start: int, stop: int, tag: int, skip: int, out: U64) -> None:
+    """Read varints behind the first `skip`, as many as there is room for; as `read_varints`."""
+    _check_range(data, start, stop)
+    at = _at(data, np.uint8), start, stop, tag
+    _checked(_library().read_varints(*at, skip, _at(out, np.uint64), len(out)))
 
 
 def write_varints(wire: U64, tag: U8) -> U8:
@@ -154,12 +176,18 @@ def write_varints(wire: U64, tag: U8) -> U8:
     return out[: _checked(n)]
 
 
-def find_texts(data: U8, start: int, stop: int, tag: int) -> tuple[int, int]:
-    """Count texts of less than 128 bytes behind tags; return that and where the last one ends."""
-    found = (c_int64 * 1)()
+def find_texts(data: U8, start: int, stop: int, tag: int) -> tuple[int, int, Marks]:
+    """Count texts of less than 128 bytes behind tags.
+
+    Returns:
+        How many there are, where the last one ends, and marks among them.
+    """
+    found = (c_int64 * 2)()
     stop = min(stop, len(data))
-    n = _checked(_library().find_texts(_at(data, np.uint8), start, stop, tag, found))
-    return n, found[0]
+    marks = _room_for_marks(stop - start)
+    places = _at(marks[0]), _at(marks[1]), len(marks[0])
+    n = _checked(_library().find_texts(_at(data, np.uint8), start, stop, tag, *places, found))
+    return n, found[0], (marks[0, : found[1]], marks[1, : found[1]])
 
 
 def read_texts(data: U8, start: int, stop: int, starts: I64, lengths: I64) -> None:
@@ -167,6 +195,32 @@ def read_texts(data: U8, start: int, stop: int, starts: I64, lengths: I64) -> No
     _check_range(data, start, stop)
     out = _at(starts, np.int64), _at(lengths, np.int64), min(len(starts), len(lengths))
     _checked(_library().read_texts(_at(data, np.uint8), start, stop, *out), stop)
+
+
+def read_ends(data: U8, start: int, stop: int, skip: int, base: int, out: I64) -> None:
+    """Say where texts end among the bytes of all, as many as there is room for.
+
+    Args:
+        data: uint8, shape (n_bytes,).
+        start: Where the tag of a text is.
+        stop: Where the last one ends.
+        skip: How many come before those that are wanted.
+        base: How many bytes the texts before `start` have.
+        out: int64, shape (n,); written to.
+
+    Raises:
+        FormatError: They are not there.
+    """
+    _check_range(data, start, stop)
+    at = _at(data, np.uint8), start, stop, skip, base
+    _checked(_library().read_ends(*at, _at(out, np.int64), len(out)))
+
+
+def read_chars(data: U8, start: int, stop: int, skip: int, out: U8) -> None:
+    """Read the bytes of texts behind the first `skip` bytes; as `read_ends`."""
+    _check_range(data, start, stop)
+    at = _at(data, np.uint8), start, stop, skip
+    _checked(_library().read_chars(*at, _at(out, np.uint8), len(out)))
 
 
 def write_texts(lengths: I64, data: U8, tag: U8) -> U8:
@@ -201,6 +255,11 @@ def write_fixed(values: npt.NDArray[Any], tag: U8) -> U8:
     return out
 
 
+def _room_for_marks(nbytes: int) -> I64:
+    """Return room for the marks in so many bytes: no record takes less than two."""
+    return np.empty((2, max(nbytes, 0) // (2 * _STEP) + 1), np.int64)
+
+
 def _check_range(data: U8, start: int, stop: int) -> None:
     if not 0 <= start <= stop <= len(data):
         raise IndexError(f"bytes {start} to {stop} of {len(data)}")
@@ -226,6 +285,13 @@ def move_pieces(out: U8, target: I64 | None, data: U8, source: I64 | None, lengt
     to, source_at = (None if a is None else _at(a, np.int64) for a in (target, source))
     pieces = _at(data, np.uint8), len(data), source_at, _at(lengths, np.int64), n
     _checked(_library().move_pieces(_at(out, np.uint8), len(out), to, *pieces))
+
+
+def are_equal(a: U8, b: U8) -> bool:
+    """Compare arrays; see `_ragged.are_equal`."""
+    return (
+        len(a) == len(b) and _library().are_equal(_at(a, np.uint8), _at(b, np.uint8), len(a)) == 1
+    )
 
 
 # --- pages: the twins are in _encodings -----------------------------------------------------------

@@ -2,14 +2,14 @@
 
 Sizes are summed from the deepest messages up, positions handed out from the top down, a whole table
 at a time. Positions are *skeleton* positions: the canonical bytes without those of the payloads,
-which are put in when bytes are made (`_join`). Lengths written in front of messages do count them.
+which are put in when bytes are made (`_join`), as those of `LongColumn`s are. Lengths written in
+front of messages do count them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,8 @@ import numpy.typing as npt
 
 from onnxroot._limits import too_deep
 from onnxroot._ragged import distinct, exclusive_sum, group_starts
-from onnxroot._schema import Field
+from onnxroot._records import LongColumn
+from onnxroot._schema import Field, tag_of
 from onnxroot._spec import PAYLOAD_FIELDS, ROOT_MESSAGE
 from onnxroot._varints import varint_widths, varints_nbytes
 from onnxroot._wire import LEN, VARINT
@@ -33,7 +34,6 @@ __all__ = [
     "payload_records",
     "present",
     "row_sizes",
-    "tag_of",
     "text_lengths",
     "wire_values",
 ]
@@ -136,21 +136,6 @@ def payload_records(tables: Tables, layout: Layout) -> I64:
     return position
 
 
-@cache
-def tag_of(item: Field) -> npt.NDArray[np.uint8]:
-    """Return the bytes of the tag in front of the field's canonical records.
-
-    Returns:
-        uint8, shape (1 to 5,); shared, not to be written to.
-    """
-    tag = item.number << 3 | item.record_type
-    out = []
-    while tag >= 0x80:
-        out.append(tag & 0x7F | 0x80)
-        tag >>= 7
-    return np.array([*out, tag], np.uint8)
-
-
 def present(tables: Tables, name: str, item: Field) -> npt.NDArray[np.bool_]:
     """Return which rows hold an optional scalar field: bool, shape (n_rows,)."""
     bit = np.uint64(1) << np.uint64(tables.schema[name].optional.index(item))
@@ -203,6 +188,8 @@ def _measure(tables: Tables, name: str, table: Table, by_code: dict[int, Rows]) 
             fields = np.where(is_there, _optional_sizes(name, item, column, hole), 0)
         elif column is None and not here.size:
             continue
+        elif isinstance(column, LongColumn):  # put in when bytes are made, as payloads are
+            fields, hole = np.zeros(table.n_rows, np.int64), hole + row_sizes(item, column)
         else:
             fields = _repeated_sizes(item, column, hole)
         sizes[item.name] = fields
@@ -251,6 +238,8 @@ def _repeated_sizes(item: Field, column: Column | None, hole: I64) -> I64:
 
 def row_sizes(item: Field, column: Column) -> I64:
     """Return the bytes of all elements of a repeated field in each row: int64, shape (n_rows,)."""
+    if isinstance(column, LongColumn):
+        return np.diff(column.row_edges())
     offsets = column.offsets[0]
     out = np.zeros(len(offsets) - 1, np.int64)
     for lo, hi, first, last in element_blocks(column):

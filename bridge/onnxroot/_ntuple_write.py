@@ -7,7 +7,7 @@ Source: RNTuple binary format specification 1.0.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import Any, Final
@@ -30,15 +30,25 @@ from onnxroot._envelopes_write import (
     header,
     page_list,
 )
-from onnxroot._overlap import in_order
+from onnxroot._overlap import Turns, in_order
 from onnxroot._root_region import Region
 from onnxroot._spec import CHUNK_NBYTES
-from onnxroot.tables import Column
+from onnxroot.tables import Column, Sliced
 
 __all__ = ["NTuple", "Pages"]
 
-_LARGE_NBYTES: Final = 1 << 20  # of a cluster that is worth several threads
+_TABLE_PAGE: Final = (
+    1 << 20
+)  # bytes of a page: what several threads make of it stays in their caches
+_LARGE: Final = 1 << 20  # bytes of a table that are worth several threads
 _INDEX: Final = np.dtype("<i8")
+
+
+_Page = tuple[int, list[Piece]]
+"""Number of elements, and pieces of bytes, the last of them the checksum of the others."""
+
+_Task = tuple[Sliced, slice, Encoding]
+"""A column, which of its values make a page, and how they stand there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +57,11 @@ class Pages:
 
     Attributes:
         n_rows: How many rows it has.
-        columns: For each column its pages: number of elements, and pieces of bytes, the last of
-            them the checksum of the others.
+        columns: For each column its pages.
     """
 
     n_rows: int
-    columns: list[list[tuple[int, list[Piece]]]]
+    columns: list[list[_Page]]
 
 
 @dataclass(slots=True)
@@ -63,11 +72,12 @@ class _Schema:
 
     def add(self, name: str, column: Column, *, is_split: bool) -> None:
         """Add a field, and the column of each of its levels."""
-        dtype = column.values.dtype
+        *lists, values = column.levels()
+        dtype = values.dtype
         type_ = "std::string" if column.is_text else _type_of(dtype)
-        values = ENCODINGS[CHAR] if column.is_text else encoding_of(dtype, is_split=is_split)
+        own = ENCODINGS[CHAR] if column.is_text else encoding_of(dtype, is_split=is_split)
         ends = encoding_of(_INDEX, is_split=is_split, is_index=True)
-        if len(column.offsets) > column.is_text:
+        if len(lists) > column.is_text:
             self._add_field(name, f"std::vector<{type_}>", len(self.fields))
             self._add_column(ends)
             self._add_field("_0", type_, len(self.fields) - 1)
@@ -75,7 +85,7 @@ class _Schema:
             self._add_field(name, type_, len(self.fields))
         if column.is_text:
             self._add_column(ends)
-        self._add_column(values)
+        self._add_column(own)
 
     def _add_field(self, name: str, type_: str, parent: int) -> None:
         self.fields.append(FieldRecord(name, type_, parent))
@@ -115,46 +125,67 @@ class NTuple:
         self._clusters: list[ClusterRecord] = []
         self.n_rows = 0
 
-    def pages_of(self, columns: Mapping[str, Column], *, in_threads: bool = False) -> Pages:
-        """Encode and compress a cluster; in any thread.
+    def pages_of(self, columns: Mapping[str, Column]) -> Pages:
+        """Encode and compress a cluster; in any thread."""
+        pages = [
+            [self._page(level[where], encoding) for level, where, encoding in tasks]
+            for tasks in self._cut(columns, CHUNK_NBYTES)
+        ]
+        return Pages(len(next(iter(columns.values()))), pages)
 
-        Args:
-            columns: The cluster, by field.
-            in_threads: Do so page by page in several threads, if it is large.
+    def add(self, pages: Pages) -> None:
+        """Write a cluster."""
+        self._add(pages.n_rows, pages.columns)
+
+    def add_table(self, columns: Mapping[str, Column]) -> str:
+        """Encode, compress and write a cluster, page by page, in several threads if it is large.
+
+        Returns:
+            Its digest, as FORMAT §3.4 says: of each column the ends of lists, then the values.
         """
-        arrays = []
-        for column in columns.values():
-            arrays += [offsets[1:] for offsets in column.offsets]
-            arrays.append(column.values)
-        is_large = sum(array.nbytes for array in arrays) > _LARGE_NBYTES
-        apply = in_order if in_threads and is_large else map
-        cut = [_cut(*pair) for pair in zip(arrays, self._schema.encodings, strict=True)]
-        pages = iter(list(apply(self._page, chain(*cut))))
-        n_rows = len(next(iter(columns.values())))
-        return Pages(n_rows, [list(islice(pages, len(parts))) for parts in cut])
+        cut = self._cut(columns, _TABLE_PAGE)
+        is_large = sum(level.nbytes for c in columns.values() for level in c.levels()) > _LARGE
+        digest, turns = xxhash.xxh64(), Turns()
 
-    def _page(self, task: tuple[npt.NDArray[Any], Encoding]) -> tuple[int, list[Piece]]:
-        values, encoding = task
+        def page(task: tuple[int, _Task]) -> _Page:
+            number, (level, where, encoding) = task
+            with turns.of(number) as wait:
+                values = level[where]
+                wait()
+                digest.update(memoryview(np.ascontiguousarray(values).view(np.uint8)))
+            return self._page(values, encoding)
+
+        pages = (in_order if is_large else map)(page, enumerate(chain(*cut)))
+        n_rows = len(next(iter(columns.values())))
+        self._add(n_rows, (islice(pages, len(tasks)) for tasks in cut))
+        return digest.hexdigest()
+
+    def _cut(self, columns: Mapping[str, Column], nbytes: int) -> list[list[_Task]]:
+        """Cut each column of a cluster into pages of at most so many bytes."""
+        levels = (level for column in columns.values() for level in column.levels())
+        pairs = zip(levels, self._schema.encodings, strict=True)
+        return [_cut(level, encoding, nbytes) for level, encoding in pairs]
+
+    def _page(self, values: npt.NDArray[Any], encoding: Encoding) -> _Page:
+        """Make a page."""
         pieces = self._compression(encode(values, encoding))
         checksum = xxhash.xxh3_64()
         for piece in pieces:
             checksum.update(piece)
         return len(values), [*pieces, checksum.digest()[::-1]]
 
-    def add(self, pages: Pages) -> None:
-        """Write a cluster."""
+    def _add(self, n_rows: int, pages: Iterable[Iterable[_Page]]) -> None:
+        """Write the pages of each column of a cluster."""
         columns = []
-        for number, column in enumerate(pages.columns):
+        for number, column in enumerate(pages):
             records = [
                 PageRecord(n, self._region.add_blob(pieces), nbytes_of(pieces[:-1]))
                 for n, pieces in column
             ]
             columns.append(ColumnPages(pages=records, first_element=self._n_elements[number]))
             self._n_elements[number] += sum(page.n_elements for page in records)
-        self._clusters.append(
-            ClusterRecord(first_row=self.n_rows, n_rows=pages.n_rows, columns=columns)
-        )
-        self.n_rows += pages.n_rows
+        self._clusters.append(ClusterRecord(first_row=self.n_rows, n_rows=n_rows, columns=columns))
+        self.n_rows += n_rows
 
     def close(self) -> None:
         """Write what follows the clusters, and the object itself."""
@@ -170,10 +201,11 @@ class NTuple:
         return self._region.add_blob(pieces), nbytes_of(pieces), len(envelope)
 
 
-def _cut(values: npt.NDArray[Any], encoding: Encoding) -> list[tuple[npt.NDArray[Any], Encoding]]:
+def _cut(level: Sliced, encoding: Encoding, nbytes: int) -> list[_Task]:
     """Cut the values of a column into pages."""
-    step = CHUNK_NBYTES // encoding.dtype.itemsize
-    return [(values[start : start + step], encoding) for start in range(0, len(values), step)]
+    step = nbytes // encoding.dtype.itemsize
+    starts = range(0, len(level), step)
+    return [(level, slice(start, start + step), encoding) for start in starts]
 
 
 def _type_of(dtype: np.dtype[Any]) -> str:

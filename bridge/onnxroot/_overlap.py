@@ -10,10 +10,12 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import chain, islice
+from threading import Condition
 from typing import Generic, TypeVar
 
-__all__ = ["Ahead", "in_order", "new_pool"]
+__all__ = ["Ahead", "Turns", "in_order", "new_pool"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -53,6 +55,38 @@ def in_order(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
             yield waiting.popleft().result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+class Turns:
+    """Lets tasks that run in threads do a part of their work one after the other."""
+
+    def __init__(self) -> None:
+        """Begin with task 0."""
+        self._next = 0
+        self._changed = Condition()
+
+    @contextmanager
+    def of(self, number: int) -> Iterator[Callable[[], None]]:
+        """Let a task have its turn; the next one's comes when it is through with this context.
+
+        Args:
+            number: Which task: each has one, without gaps, and those before it have begun.
+
+        Yields:
+            What waits until the tasks before this one are through with theirs.
+        """
+
+        def wait() -> None:
+            with self._changed:
+                self._changed.wait_for(lambda: self._next == number)
+
+        try:
+            yield wait
+        finally:
+            wait()
+            with self._changed:
+                self._next += 1
+                self._changed.notify_all()
 
 
 class Ahead(Generic[R]):

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from onnxroot import _kernels
 
 __all__ = [
+    "are_equal",
     "concatenate",
     "distinct",
     "exclusive_sum",
@@ -30,6 +31,16 @@ _BLOCK = 1 << 20  # bytes that are moved at a time: bounds the memory that it ta
 _KEPT = (1 << 25) - (1 << 13)  # bytes; glibc's own limit for this is 32 MiB
 _LONG = 1 << 11  # bytes of a piece that is copied alone
 _MANY = 32  # pieces of one length that are faster copied at once
+
+
+def are_equal(a: U8, b: U8) -> bool:
+    """Return whether two arrays hold the same bytes."""
+    if _kernels.available():
+        return _kernels.are_equal(a, b)
+    words = len(a) - len(a) % 8  # eight bytes at a time
+    return np.array_equal(a[:words].view(np.uint64), b[:words].view(np.uint64)) and np.array_equal(
+        a[words:], b[words:]
+    )
 
 
 def concatenate(parts: list[npt.NDArray[np.generic]]) -> npt.NDArray[np.generic]:

@@ -5,8 +5,10 @@ Whatever uproot makes of a damaged file, the callers see `FormatError` or `Integ
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import accumulate, islice, pairwise
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from itertools import accumulate, chain, count, islice, pairwise
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -16,14 +18,21 @@ import xxhash
 from onnxroot._encodings import CHAR, ENCODINGS, Encoding, decode
 from onnxroot._envelopes import Page
 from onnxroot._manifest import TableInfo
+from onnxroot._overlap import Turns, in_order
 from onnxroot._page_map import PageMap, read_piece
+from onnxroot._records import SHORT_TEXT, LongColumn, can_be_long, encoded, encoded_texts
 from onnxroot._root_file import RootFile
+from onnxroot._schema import Field
 from onnxroot._spec import CHUNK_NBYTES, TENSORS
 from onnxroot.errors import FormatError, IntegrityError
 from onnxroot.tables import Column
 
 __all__ = ["TableReader", "open_table"]
 
+U8 = npt.NDArray[np.uint8]
+I64 = npt.NDArray[np.int64]
+
+_TEXTS = 1 << 16  # texts that become records at once
 _LARGE = 1 << 17  # elements of a cluster that is worth several threads
 _MERGED = (
     "the file was probably merged with hadd, of models that differ: restore it from the original"
@@ -43,6 +52,38 @@ def _itemsize(types: Sequence[int], number: int) -> int:
 
 _Task = tuple[Page, Encoding, npt.NDArray[Any]]
 """A page, how its values stand there, and where they go."""
+
+_RecordTask = Callable[[], list[tuple[int, U8]]]
+"""Gives records: see `encoded`."""
+
+
+def _called(task: _RecordTask) -> list[tuple[int, U8]]:
+    return task()
+
+
+def _encoded_page(
+    field: Field, rows: I64, first: int, read: Callable[[], npt.NDArray[Any]]
+) -> list[tuple[int, U8]]:
+    """Return the records of a page's values, which must not be kept."""
+    return encoded(field, rows, first, read())
+
+
+def _are_long(field: Field, offsets: I64, n_elements: int) -> bool:
+    """Return whether lists, which may contradict each other, are better kept as records."""
+    if not len(offsets) or offsets[0] != 0 or offsets[-1] != n_elements:
+        return False
+    lengths = np.diff(offsets)
+    return not np.any(lengths < 0) and can_be_long(
+        field, int(np.count_nonzero(lengths)), n_elements
+    )
+
+
+def _are_short(offsets: I64, chars: U8) -> bool:
+    """Return whether texts, which may contradict each other, are such as `Records` can hold."""
+    if offsets[0] != 0 or offsets[-1] != len(chars):
+        return False
+    lengths = np.diff(offsets)
+    return bool(lengths.min() >= 0 and lengths.max() < SHORT_TEXT)
 
 
 def open_table(file: RootFile, directory: str, name: str, info: TableInfo) -> TableReader:
@@ -167,46 +208,154 @@ class TableReader:
         """Number of clusters."""
         return len(self._info.digests)
 
-    def all_columns(self) -> dict[str, Column]:
+    def all_columns(self, fields: Mapping[str, Field] = MappingProxyType({})) -> dict[str, Column]:
         """Read the table whole, and check it against its digest.
+
+        Args:
+            fields: Those that columns hold, by name: long lists of them may stay records.
 
         Raises:
             FormatError: It can't be read.
             IntegrityError: It is not what was written.
         """
-        copies = [self._table(copy) for copy in range(self.n_copies)]
+        copies = [self._table(copy, fields) for copy in range(self.n_copies)]
         for name, column in copies[0].items():
             self._check_offsets(name, column)
         return copies[0]
 
-    def _table(self, copy: int) -> dict[str, Column]:
+    def _table(self, copy: int, fields: Mapping[str, Field]) -> dict[str, Column]:
         """Read one copy of the table, and check its digest."""
         digest = xxhash.xxh64()
-        columns = {}
+        columns: dict[str, Column] = {}
         with self._file.translated(self.where):
             self._prefetch([copy], range(len(self._types)))
-            ready, found = self._all_columns(copy), list[npt.NDArray[Any]]()
+            large = self._large_lists(copy, fields)
+            arrays = self._arrays(copy, set(range(len(self._types))) - large)
+            long = self._long_lists(copy, fields, arrays)
+            arrays |= self._arrays(copy, large - {self._columns[name][-1] for name in long})
+            tasks, left = self._record_tasks(copy, long, arrays, digest)
+            recorded = in_order(_called, chain(*tasks.values()))
             for name, numbers in self._columns.items():
-                found += islice(ready, max(numbers[-1] + 1 - len(found), 0))
-                arrays = [found[i] for i in numbers]
-                for offsets in arrays[:-1]:
-                    digest.update(memoryview(offsets[1:].view(np.uint8)))
-                digest.update(memoryview(arrays[-1].view(np.uint8)))
+                if name in long:
+                    records = list(chain(*islice(recorded, len(tasks[name]))))
+                    columns[name] = LongColumn.of(long[name], arrays[numbers[0]], records)
+                    continue
+                *offsets, values = (arrays[number] for number in numbers)
                 is_text = self._types[numbers[-1]] == CHAR
-                columns[name] = Column(tuple(arrays[:-1]), arrays[-1], is_text=is_text)
+                columns[name] = Column(tuple(offsets), values, is_text=is_text)
+            for array in left:
+                digest.update(memoryview(array.view(np.uint8)))
         self._check(digest.hexdigest(), 0)
         return columns
 
-    def _all_columns(self, cluster: int) -> Iterator[npt.NDArray[Any]]:
-        """Yield all columns of a cluster, read in several threads if they are large."""
-        columns = [self._new_column(number, cluster) for number in range(len(self._types))]
-        tasks = [task for _, waiting in columns for task in waiting]
+    def _large_lists(self, cluster: int, fields: Mapping[str, Field]) -> set[int]:
+        """Return the columns of numbers in lists that may be long enough to stay records."""
+        found = set()
+        for name, numbers in self._columns.items():
+            field = fields.get(name)
+            if field is None or field.is_text or len(numbers) != 2:
+                continue
+            has_type = self._encoding(numbers[1]).dtype == field.dtype
+            if has_type and can_be_long(field, 1, self._n_elements(cluster, numbers[1])):
+                found.add(numbers[1])
+        return found
+
+    def _long_lists(
+        self, cluster: int, fields: Mapping[str, Field], arrays: Mapping[int, npt.NDArray[Any]]
+    ) -> dict[str, Field]:
+        """Return the fields whose lists are to be records.
+
+        Args:
+            cluster: Where they are.
+            fields: Those that there are.
+            arrays: The columns of the cluster, but numbers that may be long.
+        """
+        found = {}
+        for name, numbers in self._columns.items():
+            field = fields.get(name)
+            if field is None or len(numbers) != 2 + field.is_text:
+                continue
+            n = self._n_elements(cluster, numbers[1])
+            is_long = _are_long(field, arrays[numbers[0]], n)
+            if is_long and (not field.is_text or _are_short(*(arrays[i] for i in numbers[1:]))):
+                found[name] = field
+        return found
+
+    def _n_elements(self, cluster: int, number: int) -> int:
+        columns = self._pages.cluster(cluster)
+        return sum(page.n_elements for page in columns[number]) if number < len(columns) else 0
+
+    def _record_tasks(
+        self,
+        cluster: int,
+        long: Mapping[str, Field],
+        arrays: Mapping[int, npt.NDArray[Any]],
+        digest: xxhash.xxh64,
+    ) -> tuple[dict[str, list[_RecordTask]], list[npt.NDArray[Any]]]:
+        """Return what makes records of long lists, and lets the digest have all columns in order.
+
+        Args:
+            cluster: Where they are.
+            long: Their fields.
+            arrays: The columns that have been read.
+            digest: Of the table.
+
+        Returns:
+            For each of the fields some tasks; and the arrays that the digest is to have then.
+        """
+        turns, n_turns = Turns(), count()
+
+        def digested(
+            turn: int, before: list[npt.NDArray[Any]], read: Callable[[], npt.NDArray[Any]]
+        ) -> npt.NDArray[Any]:
+            with turns.of(turn) as wait:
+                values = read()
+                wait()
+                for array in (*before, values):
+                    digest.update(memoryview(array.view(np.uint8)))
+            return values
+
+        tasks: dict[str, list[_RecordTask]] = {}
+        waiting: list[npt.NDArray[Any]] = []
+        for name, (*lists, last) in self._columns.items():
+            waiting += [arrays[number][1:] for number in lists]
+            if last in arrays:
+                waiting.append(arrays[last])
+            if name not in long:
+                continue
+            field, rows = long[name], arrays[lists[0]]
+            if field.is_text:
+                starts = range(0, self._n_elements(cluster, lists[1]), _TEXTS)
+                texts = arrays[lists[1]], arrays[last]
+                tasks[name] = [
+                    partial(encoded_texts, field, rows, *texts, slice(first, first + _TEXTS))
+                    for first in starts
+                ]
+                continue
+            encoding = self._encoding(last)
+            pages = self._pages.cluster(cluster)[last]
+            firsts = accumulate((page.n_elements for page in pages), initial=0)
+            tasks[name] = []
+            for page, first in zip(pages, firsts, strict=False):
+                read = partial(self._values_of_page, page, encoding)
+                read = partial(digested, next(n_turns), waiting, read)
+                tasks[name].append(partial(_encoded_page, field, rows, first, read))
+                waiting = []
+        return tasks, waiting
+
+    def _values_of_page(self, page: Page, encoding: Encoding) -> npt.NDArray[Any]:
+        values = np.empty(page.n_elements, encoding.dtype)
+        self._fill((page, encoding, values))
+        return values
+
+    def _arrays(self, cluster: int, numbers: Iterable[int]) -> dict[int, npt.NDArray[Any]]:
+        """Read some columns of a cluster, in several threads if they are large."""
+        columns = {number: self._new_column(number, cluster) for number in numbers}
+        tasks = [task for _, waiting in columns.values() for task in waiting]
         is_large = sum(len(out) for _, _, out in tasks) > _LARGE
-        filled = self._file.pool().map(self._fill, tasks) if is_large else map(self._fill, tasks)
-        for values, waiting in columns:
-            for _ in waiting:
-                next(filled)
-            yield values
+        for _ in self._file.pool().map(self._fill, tasks) if is_large else map(self._fill, tasks):
+            pass
+        return {number: values for number, (values, _) in columns.items()}
 
     def values(self, cluster: int, out: npt.NDArray[Any] | None = None) -> npt.NDArray[Any]:
         """Read the payload values of one cluster, and check them against their digest.
@@ -345,6 +494,10 @@ class TableReader:
             )
 
     def _check_offsets(self, name: str, column: Column) -> None:
+        if isinstance(column, LongColumn):  # was checked before it was made
+            if len(column) != self._info.n_rows:
+                raise FormatError(f"{self.where}: column {name} has wrong offsets")
+            return
         n = self._info.n_rows
         levels = [*column.offsets, None]
         for offsets in levels:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import chain
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -41,9 +41,6 @@ from onnxroot.errors import FormatError
 from onnxroot.tables import Column, Payloads, Tables
 
 __all__ = ["ModelWriter", "add_streamer_info"]
-
-
-_LARGE_NBYTES: Final = 1 << 20  # of a table that is worth several threads
 
 
 class ModelWriter:
@@ -117,19 +114,9 @@ class ModelWriter:
 
     def _write_one(self, name: str, columns: dict[str, Column]) -> None:
         ntuple = self._new_ntuple(name, columns, METADATA)
-        digests: list[str] = []
-
-        def add() -> None:
-            ntuple.add(ntuple.pages_of(columns, in_threads=True))
-            ntuple.close()
-
-        def digest() -> None:
-            digests.append(_digest_of(columns))
-
-        is_large = sum(column.values.nbytes for column in columns.values()) > _LARGE_NBYTES
-        for _ in (in_order if is_large else map)(lambda task: task(), [add, digest]):
-            pass
-        self._tables[name] = TableInfo(n_rows=ntuple.n_rows, digests=tuple(digests))
+        digest = ntuple.add_table(columns)
+        ntuple.close()
+        self._tables[name] = TableInfo(n_rows=ntuple.n_rows, digests=(digest,))
 
     def _new_ntuple(
         self, name: str, columns: dict[str, Column], compression: Compression
@@ -189,16 +176,6 @@ def add_streamer_info(record: tuple[int, bytes] | None) -> bytes | None:
             ) from error
     others = uproot.models.TObjString.Model_TObjString.class_rawstreamers
     return add_to_list(data, {name: info for _, info, name, _ in others})
-
-
-def _digest_of(columns: dict[str, Column]) -> str:
-    """Return the digest of columns as FORMAT §3.4 says: of each the ends of lists, then values."""
-    digest = xxhash.xxh64()
-    for column in columns.values():
-        for offsets in column.offsets:
-            digest.update(_bytes(offsets[1:]))
-        digest.update(_bytes(column.values))
-    return digest.hexdigest()
 
 
 def _bytes(array: npt.NDArray[Any]) -> memoryview:

@@ -67,6 +67,7 @@ class Run:
         minimal: Whether every varint is as short as it can be.
         heads: uint16, shape (n_records,); where each begins, behind `start`. Or how long each of
             them is. None if `_kernels` found them.
+        marks: Some of the places that `_kernels` saw, if it did.
     """
 
     tag: int
@@ -75,6 +76,7 @@ class Run:
     stop: int
     minimal: bool
     heads: npt.NDArray[np.uint16] | int | None
+    marks: _kernels.Marks | None = None
 
 
 # --- reading ----------------------------------------------------------------------------------
@@ -97,9 +99,17 @@ def find_run(
         run, and is not among them; nor is, of LEN, one of 128 bytes or more.
     """
     if _kernels.available() and not with_starts:
-        n, end, minimal = _count(data, start, stop, tag)
+        n, end, minimal, marks = _count(data, start, stop, tag)
         if n:
-            yield Run(tag=tag, n_records=n, start=start, stop=end, minimal=minimal, heads=None)
+            yield Run(
+                tag=tag,
+                n_records=n,
+                start=start,
+                stop=end,
+                minimal=minimal,
+                heads=None,
+                marks=marks,
+            )
         return
     find = {VARINT: _varints, LEN: _texts}.get(tag & 7, _fixed)
     size = _FIRST_WINDOW
@@ -171,15 +181,18 @@ def read_texts(data: U8, run: Run, starts: I64, lengths: I64) -> None:
     lengths[:] = data.take(starts - 1)
 
 
-def _count(data: U8, start: int, stop: int, tag: int) -> tuple[int, int, bool]:
-    """Count records; return that, where the last one ends, and whether all are minimal."""
+def _count(
+    data: U8, start: int, stop: int, tag: int
+) -> tuple[int, int, bool, _kernels.Marks | None]:
+    """Count records; return that, where the last one ends, if all are minimal, and marks."""
     if tag & 7 == VARINT:
         return _kernels.find_varints(data, start, stop, tag)
     if tag & 7 == LEN:
-        return *_kernels.find_texts(data, start, stop, tag), True
+        n, end, marks = _kernels.find_texts(data, start, stop, tag)
+        return n, end, True, marks
     size = _FIXED[tag & 7].itemsize
     n = _kernels.find_fixed(data, start, stop, tag, size)
-    return n, start + n * (1 + size), True
+    return n, start + n * (1 + size), True, None
 
 
 _Found = tuple[int, int, I64 | int, bool]

@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from onnxroot._spec import EXTERNAL_SEGMENT, RELIED_ON, ROOT_MESSAGE
 from onnxroot._wire import FIXED32, FIXED64, LEN, VARINT, FieldRules
@@ -23,7 +24,7 @@ from onnxroot.errors import FormatError
 if TYPE_CHECKING:
     from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
-__all__ = ["EXTERNAL_TYPE", "Field", "MessageType", "Schema", "installed_schema"]
+__all__ = ["EXTERNAL_TYPE", "Field", "MessageType", "Schema", "installed_schema", "tag_of"]
 
 _SCALARS: Final = MappingProxyType(
     {
@@ -105,6 +106,21 @@ class Field:
     def record_type(self) -> int:
         """Wire type of its records in the canonical form."""
         return LEN if self.label == "packed" else self.wire_type
+
+
+@cache
+def tag_of(item: Field) -> npt.NDArray[np.uint8]:
+    """Return the bytes of the tag in front of the field's canonical records.
+
+    Returns:
+        uint8, shape (1 to 5,); shared, not to be written to.
+    """
+    tag = item.number << 3 | item.record_type
+    out = []
+    while tag >= 0x80:
+        out.append(tag & 0x7F | 0x80)
+        tag >>= 7
+    return np.array([*out, tag], np.uint8)
 
 
 @dataclass(frozen=True)

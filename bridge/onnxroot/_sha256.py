@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 __all__ = ["Sha256", "Sha256Sums", "sha256_of"]
 
-_BACKLOG = 2  # windows that may wait; bounds the memory they hold
+_BACKLOG = 2  # lists of windows that may wait; bounds the memory they hold
+_WORTH_WHILE = 1 << 20  # bytes that are worth waking the thread
 _BLOCK = 1 << 24
 
 
@@ -25,6 +26,8 @@ class Sha256:
         self._digest = hashlib.sha256()
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="sha256")
         self._waiting: deque[Future[None]] = deque()
+        self._next: list[memoryview] = []
+        self._next_nbytes = 0
 
     def __enter__(self) -> Sha256:
         """Return the digest."""
@@ -41,12 +44,25 @@ class Sha256:
 
     def update(self, window: npt.NDArray[np.uint8]) -> None:
         """Queue an array, which must not change until it was hashed."""
+        self._next.append(memoryview(window))
+        self._next_nbytes += len(window)
+        if self._next_nbytes >= _WORTH_WHILE:
+            self._submit()
+
+    def _submit(self) -> None:
+        """Let the thread have what was queued."""
         if len(self._waiting) >= _BACKLOG:
             self._waiting.popleft().result()
-        self._waiting.append(self._pool.submit(self._digest.update, memoryview(window)))
+        self._waiting.append(self._pool.submit(self._update, self._next))
+        self._next, self._next_nbytes = [], 0
+
+    def _update(self, windows: list[memoryview]) -> None:
+        for window in windows:
+            self._digest.update(window)
 
     def hexdigest(self) -> str:
         """Wait for all that was queued; return the digest in hexadecimal."""
+        self._submit()
         while self._waiting:
             self._waiting.popleft().result()
         return self._digest.hexdigest()

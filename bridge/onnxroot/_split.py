@@ -21,6 +21,7 @@ from onnxroot._layout import wire_values
 from onnxroot._limits import DEFAULT_LIMITS, too_deep
 from onnxroot._overlap import in_order
 from onnxroot._ragged import distinct, exclusive_sum, gather, group_starts, reuse_memory
+from onnxroot._records import records_in
 from onnxroot._runs import Run, read_numbers, read_texts
 from onnxroot._schema import Field, MessageType, Schema
 from onnxroot._spans import Buffers, Span, check_whole, find_spans, from_wire, read_pieces
@@ -301,6 +302,12 @@ class _Reader:
         return [Span(s.row + base, s.start, s.stop, s.offset) for s in copied]
 
     def _read_vector(self, item: Field, part: Part, tokens: Tokens, rows: I64, n: int) -> None:
+        records = records_in(self.data, item, tokens) if self.trace is None else None
+        if records:
+            counts = np.zeros(n, np.int64)
+            np.add.at(counts, rows, tokens.n_records)
+            part.found[item.name] = counts, records
+            return
         if item.is_text:
             counts = np.zeros(n, np.int64)
             np.add.at(counts, rows, tokens.n_records)

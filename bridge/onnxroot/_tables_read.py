@@ -50,7 +50,7 @@ def message_table(reader: TableReader, kind: MessageType) -> tuple[Table, bytes]
         FormatError: A column is missing or of another type.
         IntegrityError: It is not what was written.
     """
-    columns = reader.all_columns()
+    columns = reader.all_columns(kind.by_name)
     if COLUMN_PRESENCE not in columns:
         raise FormatError(f"{reader.where}: column {COLUMN_PRESENCE} is missing")
     n = reader.n_rows
@@ -70,7 +70,8 @@ def message_table(reader: TableReader, kind: MessageType) -> tuple[Table, bytes]
         if item is None or item.is_message:
             raise FormatError(f"{reader.where}: column {name} is no field of {kind.name}")
         _check_type(reader, name, column, item.dtype, int(item.is_text) + int(item.is_repeated))
-        columns[name] = replace(column, is_text=item.is_text)
+        if column.is_text != item.is_text:
+            columns[name] = replace(column, is_text=item.is_text)
     table = Table(
         n_rows=n,
         parent=parent.values,
@@ -84,10 +85,11 @@ def message_table(reader: TableReader, kind: MessageType) -> tuple[Table, bytes]
 def _check_type(
     reader: TableReader, name: str, column: Column, dtype: np.dtype[Any], depth: int
 ) -> None:
-    if column.values.dtype != dtype or len(column.offsets) != depth:
+    *lists, values = column.levels()
+    if values.dtype != dtype or len(lists) != depth:
         raise FormatError(
-            f"{reader.where}: column {name} holds {column.values.dtype} at depth "
-            f"{len(column.offsets)}, expected {dtype} at depth {depth}"
+            f"{reader.where}: column {name} holds {values.dtype} at depth {len(lists)}, "
+            f"expected {dtype} at depth {depth}"
         )
 
 

@@ -25,6 +25,7 @@ from onnxroot._file_bytes import is_root_file
 from onnxroot._join import Document
 from onnxroot._limits import DEFAULT_LIMITS, Limits
 from onnxroot._manifest import ExternalFile, Manifest
+from onnxroot._ragged import are_equal
 from onnxroot._schema import installed_schema
 from onnxroot._sha256 import Sha256Sums
 from onnxroot._source import Source, check_source, name_of, source_of
@@ -434,7 +435,14 @@ def _provenance(source: Source) -> dict[str, str]:
 def _versions() -> dict[str, str]:
     from importlib.metadata import version  # noqa: PLC0415  (20 ms that readers need not spend)
 
-    return {name: version(name) for name in ("onnxroot", "onnx", "uproot")}
+    import onnx  # noqa: PLC0415  (it is there: it gave the schema)
+    import uproot  # noqa: PLC0415
+
+    return {
+        "onnxroot": version("onnxroot"),
+        "onnx": onnx.__version__,
+        "uproot": uproot.__version__,
+    }
 
 
 def _prove(file: RootFile, directory: str, data: U8, files: dict[str, U8]) -> None:
@@ -455,21 +463,13 @@ def _compare(stored: StoredModel, document: Document, data: U8, what: str) -> No
     same = document.nbytes == len(data)
     start = 0
     for window in stored.windows(document) if same else ():
-        same = same and _are_equal(window, data[start : start + len(window)])
+        same = same and are_equal(window, data[start : start + len(window)])
         start += len(window)
     if not same:
         raise IntegrityError(
             f"{what} did not come back identical, so nothing was written: this is a bug of "
             "onnxroot, please report it with the model"
         )
-
-
-def _are_equal(a: U8, b: U8) -> bool:
-    """Compare bytes, eight at a time."""
-    words = len(a) - len(a) % 8
-    return np.array_equal(a[:words].view(np.uint64), b[:words].view(np.uint64)) and np.array_equal(
-        a[words:], b[words:]
-    )
 
 
 def _is_root(path: str) -> bool:

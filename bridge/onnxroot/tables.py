@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ from onnxroot._limits import DEFAULT_LIMITS
 from onnxroot._schema import Schema
 from onnxroot._spec import TENSOR
 
-__all__ = ["NO_ROW", "Column", "Payloads", "Table", "Tables"]
+__all__ = ["NO_ROW", "Column", "Payloads", "Sliced", "Table", "Tables"]
 
 U8 = npt.NDArray[np.uint8]
 I64 = npt.NDArray[np.int64]
@@ -26,6 +26,28 @@ U64 = npt.NDArray[np.uint64]
 
 NO_ROW = 2**64 - 1
 """Stands for "no row" in `Table.parent`; in memory alone, no file holds it."""
+
+
+class Sliced(Protocol):
+    """An array of one dimension, or what can be sliced like one."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the values."""
+        ...
+
+    @property
+    def nbytes(self) -> int:
+        """How many bytes all values take."""
+        ...
+
+    def __len__(self) -> int:
+        """Return the number of values."""
+        ...
+
+    def __getitem__(self, where: slice, /) -> npt.NDArray[Any]:
+        """Return some of the values."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +71,10 @@ class Column:
     def __len__(self) -> int:
         """Return the number of rows."""
         return len(self.offsets[0]) - 1 if self.offsets else len(self.values)
+
+    def levels(self) -> list[Sliced]:
+        """Return what is stored: the ends of the lists of each level, and the values."""
+        return [*(offsets[1:] for offsets in self.offsets), self.values]
 
     def text(self, row: int) -> str:
         """Return one value of a string column; bytes that are not UTF-8 are escaped."""
@@ -174,12 +200,13 @@ class Tables:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all columns in memory."""
-        columns = [c for table in self.tables.values() for c in table.columns.values()]
-        arrays = [array for c in columns for array in (*c.offsets, c.values)]
+        """Bytes of all columns, as arrays."""
+        total = len(self.deviation)
         for table in self.tables.values():
-            arrays += [table.parent, table.parent_field, table.presence]
-        return sum(array.nbytes for array in arrays) + len(self.deviation)
+            levels = [each for column in table.columns.values() for each in column.levels()]
+            rows = (table.parent, table.parent_field, table.presence)
+            total += sum(each.nbytes for each in (*levels, *rows))
+        return total
 
     def tensor_names(self) -> Column:
         """Return the names of all tensors, by row; empty strings where they have none."""

@@ -63,25 +63,42 @@ static int64_t *numbers(int64_t n, int64_t most)
 static void runs(void)
 {
     int64_t nbytes = below(300), start = nbytes ? below(nbytes) : 0, n = below(150);
-    int64_t size = below(2) ? 4 : 8, found[2];
+    int64_t size = below(2) ? 4 : 8, found[3], room = below(3);
     uint8_t *data = bytes(nbytes), *fixed = malloc((size_t)(n * size + 1));
     int64_t *values = numbers(n, 1), *starts = numbers(n, 1);
+    int64_t *places = numbers(room, 1), *before = numbers(room, 1);
     int tag = start < nbytes ? data[start] : 64;
-    int64_t count = find_varints(data, start, nbytes, tag, found);
+    int64_t count = find_varints(data, start, nbytes, tag, places, before, room, found);
+    check(found[2] == (room && nbytes - start >= 2), "marks");
+    check(!found[2] || (places[0] == start && !before[0]), "the first mark");
     check(count >= 0 && count <= nbytes / 2 && found[0] >= start && found[0] <= nbytes, "varints");
+    uint64_t *wire = (uint64_t *)values;
+    int64_t skip = below(count + 1);
     if (count <= n)
-        check(read_varints(data, start, found[0], tag, (uint64_t *)values, count) == found[0], "end");
-    read_varints(data, start, nbytes, tag, (uint64_t *)values, n);
-    count = find_texts(data, start, nbytes, tag, found);
+        check(read_varints(data, start, found[0], tag, skip, wire, count - skip) == found[0], "end");
+    read_varints(data, start, nbytes, tag, below(n + 2) - 1, wire, n);
+    count = find_texts(data, start, nbytes, tag, places, before, room, found);
+    check(found[1] == (room && count), "marks of texts");
     check(count >= 0 && count <= nbytes / 2 && found[0] >= start && found[0] <= nbytes, "texts");
     if (count <= n)
         check(read_texts(data, start, found[0], starts, values, count) == found[0], "end of texts");
     read_texts(data, start, nbytes, starts, values, n);
+    skip = below(count + 1);
+    if (count - skip <= n && count > skip) {
+        int64_t base = below(9), end = read_ends(data, start, found[0], skip, base, values, count - skip);
+        int64_t n_chars = values[count - skip - 1] - base, first = below(n_chars + 1);
+        uint8_t *text = malloc((size_t)(n_chars - first + 1));
+        check(end == found[0] && n_chars == found[0] - start - 2 * count, "ends of texts");
+        check(read_chars(data, start, found[0], first, text, n_chars - first) <= found[0], "chars");
+        free(text);
+    }
+    read_ends(data, start, nbytes, below(n + 2) - 1, 0, values, n);
+    read_chars(data, start, nbytes, below(n + 2) - 1, fixed, n);
     count = find_fixed(data, start, nbytes, tag, size);
     check(count >= 0 && start + count * (1 + size) <= nbytes, "fixed");
     read_fixed(data, start, nbytes, size, fixed, n);
     read_fixed(data, start, nbytes, below(10), fixed, 0);
-    free(data), free(fixed), free(values), free(starts);
+    free(data), free(fixed), free(values), free(starts), free(places), free(before);
 }
 
 static void writers(void)
