@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from contextlib import closing
 from threading import Event
+from time import sleep
 
 import pytest
 
-from onnxroot._overlap import Ahead, in_order, new_pool
+from onnxroot._overlap import Ahead, Turns, in_order, new_pool
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 50])
@@ -50,3 +51,23 @@ def test_numbers_are_worked_out_ahead_but_not_behind_the_stop() -> None:
         assert last.wait(10)  # nobody has asked for it yet
         assert [ahead.get(number, 3) for number in (1, 2)] == [1, 4]
     assert sorted(done) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("fails", [None, 0, 3])
+def test_turns_come_in_order(fails: int | None) -> None:
+    turns, seen = Turns(), list[int]()
+
+    def work(number: int) -> None:
+        with turns.of(number) as wait:
+            sleep((number % 3) / 1000)
+            if number == fails:
+                raise ValueError(number)
+            wait()
+            seen.append(number)
+
+    with new_pool() as pool:
+        tasks = [pool.submit(work, number) for number in range(20)]
+    assert seen == [number for number in range(20) if number != fails]
+    assert [number for number, task in enumerate(tasks) if task.exception()] == (
+        [] if fails is None else [fails]
+    )

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import time
 from pathlib import Path
 from typing import NoReturn
 
@@ -36,14 +37,19 @@ def synced(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def test_a_long_file(tmp_path: Path, synced: list[int]) -> None:
-    data = np.random.default_rng(1).integers(0, 256, 3 * STEP, np.uint8)
-    path = tmp_path / "long"
+    piece = np.random.default_rng(1).integers(0, 256, STEP // 2, np.uint8)
+    path, n = tmp_path / "long", 2
     with NewFile(path) as file:
-        for start in range(0, len(data), STEP // 2):
-            assert file.write(memoryview(data[start : start + STEP // 2])) == STEP // 2
-    assert path.read_bytes() == data.tobytes()
-    assert synced
-    assert STEP <= synced[0] < len(data)
+        assert file.write(memoryview(piece)) == len(piece)
+        assert not synced
+        file.write(memoryview(piece))
+        while not synced and n < 1000:  # until the thread has begun
+            time.sleep(0.01)
+            file.write(memoryview(piece[: 1 << 10]))
+            n += 1
+    assert len(synced) <= 2
+    assert synced[0] >= STEP
+    assert path.read_bytes() == 2 * piece.tobytes() + (n - 2) * piece[: 1 << 10].tobytes()
 
 
 def test_a_short_file_starts_no_thread(tmp_path: Path, synced: list[int]) -> None:
@@ -55,23 +61,36 @@ def test_a_short_file_starts_no_thread(tmp_path: Path, synced: list[int]) -> Non
 
 def test_an_error_of_the_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, SYNC, no_space)
-    data = memoryview(bytes(STEP))
-    with pytest.raises(OSError, match="No space"), NewFile(tmp_path / "full") as file:
-        file.write(data)
-    with (
-        (tmp_path / "full").open("wb") as file,
-        pytest.raises(OSError, match="No space"),
-        WriteBehind(file.fileno()) as behind,
-    ):
-        for _ in range(10_000):  # until the thread is done
+    file = NewFile(tmp_path / "full")
+    file.write(memoryview(bytes(STEP)))
+    with pytest.raises(OSError, match="No space"):
+        file.__exit__(None, None, None)
+
+
+def test_it_is_told_while_more_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, SYNC, no_space)
+
+    def write_on() -> None:
+        for _ in range(1000):
             behind.wrote(STEP)
+            time.sleep(0.01)  # until the thread is done
+
+    with (tmp_path / "full").open("wb") as file:
+        behind = WriteBehind(file.fileno())
+        with pytest.raises(OSError, match="No space"):
+            write_on()
 
 
 def test_another_error_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, SYNC, no_space)
-    with pytest.raises(KeyError, match="first"), NewFile(tmp_path / "full") as file:
-        file.write(memoryview(bytes(STEP)))
-        raise KeyError("first")
+
+    def fail() -> None:
+        with NewFile(tmp_path / "full") as file:
+            file.write(memoryview(bytes(STEP)))
+            raise KeyError("first")
+
+    with pytest.raises(KeyError, match="first"):
+        fail()
 
 
 @pytest.mark.parametrize("way", ["write", "save"])
@@ -80,13 +99,10 @@ def test_a_full_disk_leaves_nothing(
 ) -> None:
     write_matrix(tmp_path / "m.onnx", 1500)  # 9 MB
     if way == "save":
-        onnxroot.write(tmp_path / "m.onnx", tmp_path / "m.root", compression="none")
+        onnxroot.write(tmp_path / "m.onnx", tmp_path / "m.root")
     before = sorted(tmp_path.iterdir())
     monkeypatch.setattr(os, SYNC, no_space)
+    source, target = ("m.onnx", "m.root") if way == "write" else ("m.root", "copy.onnx")
     with pytest.raises(OSError, match="No space"):
-        if way == "write":
-            onnxroot.write(tmp_path / "m.onnx", tmp_path / "m.root", compression="none")
-        else:
-            with onnxroot.open(tmp_path / "m.root") as model:
-                model.save(tmp_path / "copy.onnx")
+        onnxroot.convert(tmp_path / source, tmp_path / target)
     assert sorted(tmp_path.iterdir()) == before

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import chain
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -40,7 +40,10 @@ from onnxroot._streamer_info import add_to_list, string_object
 from onnxroot.errors import FormatError
 from onnxroot.tables import Column, Payloads, Tables
 
-__all__ = ["ModelWriter", "add_streamer_info"]
+__all__ = ["UPROOT_VERSION", "ModelWriter", "add_streamer_info"]
+
+UPROOT_VERSION: Final = str(uproot.__version__)
+"""Version of uproot, for the provenance."""
 
 
 class ModelWriter:

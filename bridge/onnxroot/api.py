@@ -436,12 +436,13 @@ def _versions() -> dict[str, str]:
     from importlib.metadata import version  # noqa: PLC0415  (20 ms that readers need not spend)
 
     import onnx  # noqa: PLC0415  (it is there: it gave the schema)
-    import uproot  # noqa: PLC0415
+
+    from onnxroot._rntuple_write import UPROOT_VERSION  # noqa: PLC0415
 
     return {
         "onnxroot": version("onnxroot"),
         "onnx": onnx.__version__,
-        "uproot": uproot.__version__,
+        "uproot": UPROOT_VERSION,
     }
 
 
