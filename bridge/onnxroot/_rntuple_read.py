@@ -5,9 +5,9 @@ Whatever uproot makes of a damaged file, the callers see `FormatError` or `Integ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from itertools import accumulate, chain, count, islice, pairwise
+from itertools import accumulate, chain, islice, pairwise
 from types import MappingProxyType
 from typing import Any
 
@@ -17,10 +17,11 @@ import xxhash
 
 from onnxroot._encodings import CHAR, ENCODINGS, Encoding, decode
 from onnxroot._envelopes import Page
+from onnxroot._lists_read import PageOfList, RecordTask, are_long, record_tasks
 from onnxroot._manifest import TableInfo
-from onnxroot._overlap import Turns, in_order
+from onnxroot._overlap import in_order
 from onnxroot._page_map import PageMap, read_piece
-from onnxroot._records import SHORT_TEXT, LongColumn, can_be_long, encoded, encoded_texts
+from onnxroot._records import LongColumn, can_be_long
 from onnxroot._root_file import RootFile
 from onnxroot._schema import Field
 from onnxroot._spec import CHUNK_NBYTES, TENSORS
@@ -32,7 +33,6 @@ __all__ = ["TableReader", "open_table"]
 U8 = npt.NDArray[np.uint8]
 I64 = npt.NDArray[np.int64]
 
-_TEXTS = 1 << 16  # texts that become records at once
 _LARGE = 1 << 17  # elements of a cluster that is worth several threads
 _MERGED = (
     "the file was probably merged with hadd, of models that differ: restore it from the original"
@@ -53,37 +53,9 @@ def _itemsize(types: Sequence[int], number: int) -> int:
 _Task = tuple[Page, Encoding, npt.NDArray[Any]]
 """A page, how its values stand there, and where they go."""
 
-_RecordTask = Callable[[], list[tuple[int, U8]]]
-"""Gives records: see `encoded`."""
 
-
-def _called(task: _RecordTask) -> list[tuple[int, U8]]:
+def _called(task: RecordTask) -> list[tuple[int, U8]]:
     return task()
-
-
-def _encoded_page(
-    field: Field, rows: I64, first: int, read: Callable[[], npt.NDArray[Any]]
-) -> list[tuple[int, U8]]:
-    """Return the records of a page's values, which must not be kept."""
-    return encoded(field, rows, first, read())
-
-
-def _are_long(field: Field, offsets: I64, n_elements: int) -> bool:
-    """Return whether lists, which may contradict each other, are better kept as records."""
-    if not len(offsets) or offsets[0] != 0 or offsets[-1] != n_elements:
-        return False
-    lengths = np.diff(offsets)
-    return not np.any(lengths < 0) and can_be_long(
-        field, int(np.count_nonzero(lengths)), n_elements
-    )
-
-
-def _are_short(offsets: I64, chars: U8) -> bool:
-    """Return whether texts, which may contradict each other, are such as `Records` can hold."""
-    if offsets[0] != 0 or offsets[-1] != len(chars):
-        return False
-    lengths = np.diff(offsets)
-    return bool(lengths.min() >= 0 and lengths.max() < SHORT_TEXT)
 
 
 def open_table(file: RootFile, directory: str, name: str, info: TableInfo) -> TableReader:
@@ -230,10 +202,11 @@ class TableReader:
         with self._file.translated(self.where):
             self._prefetch([copy], range(len(self._types)))
             large = self._large_lists(copy, fields)
-            arrays = self._arrays(copy, set(range(len(self._types))) - large)
-            long = self._long_lists(copy, fields, arrays)
-            arrays |= self._arrays(copy, large - {self._columns[name][-1] for name in long})
-            tasks, left = self._record_tasks(copy, long, arrays, digest)
+            arrays = self._arrays(copy, set(range(len(self._types))) - set(large))
+            long = self._long_lists(copy, fields, large, arrays)
+            arrays |= self._arrays(copy, set(large) - {self._columns[name][-1] for name in long})
+            pages = partial(self._pages_of_list, copy)
+            tasks, left = record_tasks(self._columns, long, arrays, pages, digest)
             recorded = in_order(_called, chain(*tasks.values()))
             for name, numbers in self._columns.items():
                 if name in long:
@@ -248,105 +221,57 @@ class TableReader:
         self._check(digest.hexdigest(), 0)
         return columns
 
-    def _large_lists(self, cluster: int, fields: Mapping[str, Field]) -> set[int]:
+    def _large_lists(self, cluster: int, fields: Mapping[str, Field]) -> dict[int, str]:
         """Return the columns of numbers in lists that may be long enough to stay records."""
-        found = set()
+        found = {}
         for name, numbers in self._columns.items():
             field = fields.get(name)
             if field is None or field.is_text or len(numbers) != 2:
                 continue
             has_type = self._encoding(numbers[1]).dtype == field.dtype
             if has_type and can_be_long(field, 1, self._n_elements(cluster, numbers[1])):
-                found.add(numbers[1])
+                found[numbers[1]] = name
         return found
 
     def _long_lists(
-        self, cluster: int, fields: Mapping[str, Field], arrays: Mapping[int, npt.NDArray[Any]]
+        self,
+        cluster: int,
+        fields: Mapping[str, Field],
+        large: Mapping[int, str],
+        arrays: Mapping[int, npt.NDArray[Any]],
     ) -> dict[str, Field]:
-        """Return the fields whose lists are to be records.
-
-        Args:
-            cluster: Where they are.
-            fields: Those that there are.
-            arrays: The columns of the cluster, but numbers that may be long.
-        """
+        """Return the fields whose lists are to be records, given all arrays but the large ones."""
         found = {}
         for name, numbers in self._columns.items():
-            field = fields.get(name)
-            if field is None or len(numbers) != 2 + field.is_text:
+            if name not in fields or len(numbers) < 2:
                 continue
+            is_text = len(numbers) == 3 and self._types[numbers[2]] == CHAR
+            if numbers[-1] not in large and not (fields[name].is_text and is_text):
+                continue
+            texts = [arrays[number] for number in numbers[1:]] if is_text else []
             n = self._n_elements(cluster, numbers[1])
-            is_long = _are_long(field, arrays[numbers[0]], n)
-            if is_long and (not field.is_text or _are_short(*(arrays[i] for i in numbers[1:]))):
-                found[name] = field
+            if are_long(fields[name], arrays[numbers[0]], n, *texts):
+                found[name] = fields[name]
         return found
 
     def _n_elements(self, cluster: int, number: int) -> int:
         columns = self._pages.cluster(cluster)
         return sum(page.n_elements for page in columns[number]) if number < len(columns) else 0
 
-    def _record_tasks(
-        self,
-        cluster: int,
-        long: Mapping[str, Field],
-        arrays: Mapping[int, npt.NDArray[Any]],
-        digest: xxhash.xxh64,
-    ) -> tuple[dict[str, list[_RecordTask]], list[npt.NDArray[Any]]]:
-        """Return what makes records of long lists, and lets the digest have all columns in order.
+    def _pages_of_list(self, cluster: int, number: int) -> list[PageOfList]:
+        encoding = self._encoding(number)
 
-        Args:
-            cluster: Where they are.
-            long: Their fields.
-            arrays: The columns that have been read.
-            digest: Of the table.
-
-        Returns:
-            For each of the fields some tasks; and the arrays that the digest is to have then.
-        """
-        turns, n_turns = Turns(), count()
-
-        def digested(
-            turn: int, before: list[npt.NDArray[Any]], read: Callable[[], npt.NDArray[Any]]
-        ) -> npt.NDArray[Any]:
-            with turns.of(turn) as wait:
-                values = read()
-                wait()
-                for array in (*before, values):
-                    digest.update(memoryview(array.view(np.uint8)))
+        def read(page: Page) -> npt.NDArray[Any]:
+            values = np.empty(page.n_elements, encoding.dtype)
+            self._fill((page, encoding, values))
             return values
 
-        tasks: dict[str, list[_RecordTask]] = {}
-        waiting: list[npt.NDArray[Any]] = []
-        for name, (*lists, last) in self._columns.items():
-            waiting += [arrays[number][1:] for number in lists]
-            if last in arrays:
-                waiting.append(arrays[last])
-            if name not in long:
-                continue
-            field, rows = long[name], arrays[lists[0]]
-            if field.is_text:
-                starts = range(0, self._n_elements(cluster, lists[1]), _TEXTS)
-                texts = arrays[lists[1]], arrays[last]
-                tasks[name] = [
-                    partial(encoded_texts, field, rows, *texts, slice(first, first + _TEXTS))
-                    for first in starts
-                ]
-                continue
-            encoding = self._encoding(last)
-            pages = self._pages.cluster(cluster)[last]
-            firsts = accumulate((page.n_elements for page in pages), initial=0)
-            tasks[name] = []
-            for page, first in zip(pages, firsts, strict=False):
-                read = partial(self._values_of_page, page, encoding)
-                read = partial(digested, next(n_turns), waiting, read)
-                tasks[name].append(partial(_encoded_page, field, rows, first, read))
-                waiting = []
-        return tasks, waiting
-
-    def _values_of_page(self, page: Page, encoding: Encoding) -> npt.NDArray[Any]:
-        values = np.empty(page.n_elements, encoding.dtype)
-        self._fill((page, encoding, values))
-        return values
+        pages = self._pages.cluster(cluster)[number]
+        firsts = accumulate((page.n_elements for page in pages), initial=0)
+        return [
+            PageOfList(first, partial(read, page))
+            for first, page in zip(firsts, pages, strict=False)
+        ]
 
     def _arrays(self, cluster: int, numbers: Iterable[int]) -> dict[int, npt.NDArray[Any]]:
         """Read some columns of a cluster, in several threads if they are large."""
