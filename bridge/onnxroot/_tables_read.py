@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+from concurrent.futures import Future
 from dataclasses import fields, replace
 from typing import Any, Final
 
@@ -209,10 +211,19 @@ class ValueReader:
             return values
 
         last = None
-        for begin in range(0, len(clusters), _AT_ONCE):
-            some = clusters[begin : begin + _AT_ONCE]
-            self.reader.prefetch(some)
-            *_, last = self._file.pool().map(read, some)
+        waiting: deque[Future[npt.NDArray[Any] | None]] = deque()
+        try:
+            for begin in range(0, len(clusters), _AT_ONCE):
+                some = clusters[begin : begin + _AT_ONCE]
+                self.reader.prefetch(some)
+                waiting += [self._file.pool().submit(read, cluster) for cluster in some]
+                while len(waiting) > _AT_ONCE:
+                    last = waiting.popleft().result()
+            while waiting:
+                last = waiting.popleft().result()
+        finally:
+            for task in waiting:  # behind one that failed
+                task.cancel()
         if last is not None:  # what comes next begins there
             self._cluster, self._values = clusters[-1], last
 

@@ -11,8 +11,8 @@ memory to memory, the file to the ONNX file. The ratios of writing and reading m
 - safetensors: the weights alone, from and to memory.
 - cp: a copy of the ONNX file.
 
-Memory is by how much anonymous memory grew at most. It takes half an hour, and 30 GB where TMPDIR
-says. Linux only: memory comes from /proc.
+Memory is by how much anonymous memory grew at most. It takes a quarter of an hour, and 30 GB where
+TMPDIR says. Linux only: memory comes from /proc.
 """
 
 import argparse
