@@ -1,9 +1,10 @@
 /* The inner loops of reading and writing many numbers, in C: _kernels.py loads and calls them.
  *
- * Each function has a twin made of NumPy, which says what it does. It is given the length of every
- * array, looks before it reads or writes, and returns -1 where it would pass an end: the bytes come
- * from strangers. It keeps nothing, and calls nothing but memcpy, memset and memcmp. Numbers are
- * those of a little-endian machine, and need not be aligned. C99.
+ * Each function has a twin made of NumPy, which says what it does, but those that read a part of a
+ * run: `_records` says what for. It is given the length of every array, looks before it reads or
+ * writes, and returns -1 where it would pass an end: the bytes come from strangers. It keeps nothing,
+ * and calls nothing but memcpy, memset and memcmp. Numbers are those of a little-endian machine, and
+ * need not be aligned. C99.
  */
 
 #include <stdint.h>

@@ -129,7 +129,7 @@ class Records:
     @property
     def n_chars(self) -> int:
         """How many bytes all texts have."""
-        return self.wire_before[-1] - 2 * self.before[-1]
+        return self._chars_before(-1)
 
     def numbers(self, start: int, stop: int) -> npt.NDArray[Any]:
         """Return some of the numbers: shape (stop - start,), dtype of the field."""
@@ -151,7 +151,7 @@ class Records:
         for k, lo, hi, at in _overlaps(self.before, start, stop):
             run = self.runs[k]
             place, before = _mark(run, lo)
-            base = self._chars_before[k] + (place - run.start) - 2 * before
+            base = self._chars_before(k) + (place - run.start) - 2 * before
             part = out[at : at + hi - lo]
             _kernels.read_ends(self.data[k], place, run.stop, lo - before, base, part)
         return out
@@ -159,7 +159,8 @@ class Records:
     def chars(self, start: int, stop: int) -> U8:
         """Return some of the bytes of all texts: uint8, shape (stop - start,)."""
         out = np.empty(stop - start, np.uint8)
-        for k, lo, hi, at in _overlaps(self._chars_before, start, stop):
+        edges = [self._chars_before(k) for k in range(len(self.before))]
+        for k, lo, hi, at in _overlaps(edges, start, stop):
             run = self.runs[k]
             place, before = _mark(run, lo, is_char=True)
             skip = lo - (place - run.start) + 2 * before
@@ -180,11 +181,9 @@ class Records:
             first = self.runs[k].start
             yield self.data[k][first + lo : first + hi]
 
-    @property
-    def _chars_before(self) -> list[int]:
-        """How many bytes the texts before each run have, and then all of them."""
-        pairs = zip(self.wire_before, self.before, strict=True)
-        return [wire - 2 * records for wire, records in pairs]
+    def _chars_before(self, k: int) -> int:
+        """Return how many bytes the texts before a run have; tag and length take one each."""
+        return self.wire_before[k] - 2 * self.before[k]
 
 
 def _mark(run: Run, wanted: int, *, is_char: bool = False) -> tuple[int, int]:
@@ -232,8 +231,8 @@ class LongColumn(Column):
             rows: int64, shape (n_rows + 1,); offsets of the lists, each of which begins with a run.
             records: Their elements.
         """
-        for name, value in (("_rows", rows), ("records", records)):
-            object.__setattr__(self, name, value)
+        object.__setattr__(self, "_rows", rows)
+        object.__setattr__(self, "records", records)
         object.__setattr__(self, "is_text", records.field.is_text)
 
     records: Records

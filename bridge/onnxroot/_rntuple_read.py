@@ -202,9 +202,9 @@ class TableReader:
         with self._file.translated(self.where):
             self._prefetch([copy], range(len(self._types)))
             large = self._large_lists(copy, fields)
-            arrays = self._arrays(copy, set(range(len(self._types))) - set(large))
+            arrays = self._arrays(copy, set(range(len(self._types))) - large)
             long = self._long_lists(copy, fields, large, arrays)
-            arrays |= self._arrays(copy, set(large) - {self._columns[name][-1] for name in long})
+            arrays |= self._arrays(copy, large - {self._columns[name][-1] for name in long})
             pages = partial(self._pages_of_list, copy)
             tasks, left = record_tasks(self._columns, long, arrays, pages, digest)
             recorded = in_order(_called, chain(*tasks.values()))
@@ -221,23 +221,23 @@ class TableReader:
         self._check(digest.hexdigest(), 0)
         return columns
 
-    def _large_lists(self, cluster: int, fields: Mapping[str, Field]) -> dict[int, str]:
+    def _large_lists(self, cluster: int, fields: Mapping[str, Field]) -> set[int]:
         """Return the columns of numbers in lists that may be long enough to stay records."""
-        found = {}
+        found = set()
         for name, numbers in self._columns.items():
             field = fields.get(name)
             if field is None or field.is_text or len(numbers) != 2:
                 continue
             has_type = self._encoding(numbers[1]).dtype == field.dtype
             if has_type and can_be_long(field, 1, self._n_elements(cluster, numbers[1])):
-                found[numbers[1]] = name
+                found.add(numbers[1])
         return found
 
     def _long_lists(
         self,
         cluster: int,
         fields: Mapping[str, Field],
-        large: Mapping[int, str],
+        large: set[int],
         arrays: Mapping[int, npt.NDArray[Any]],
     ) -> dict[str, Field]:
         """Return the fields whose lists are to be records, given all arrays but the large ones."""

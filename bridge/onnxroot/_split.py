@@ -302,23 +302,19 @@ class _Reader:
         return [Span(s.row + base, s.start, s.stop, s.offset) for s in copied]
 
     def _read_vector(self, item: Field, part: Part, tokens: Tokens, rows: I64, n: int) -> None:
+        counts = np.zeros(n, np.int64)
+        np.add.at(counts, rows, tokens.n_records)
         records = records_in(self.data, item, tokens) if self.trace is None else None
         if records:
-            counts = np.zeros(n, np.int64)
-            np.add.at(counts, rows, tokens.n_records)
             part.found[item.name] = counts, records
             return
         if item.is_text:
-            counts = np.zeros(n, np.int64)
-            np.add.at(counts, rows, tokens.n_records)
             single = [tokens.value_start, tokens.value_end - tokens.value_start]
             start, length = _unrolled(tokens, single, partial(read_texts, self.data))
             part.found[item.name] = counts, start, length
             return
         packed = tokens.wire_type == LEN
         if not packed.any():
-            counts = np.zeros(n, np.int64)
-            np.add.at(counts, rows, tokens.n_records)
             part.found[item.name] = counts, self._all_numbers(item, tokens)
             return
         length = tokens.value_end - tokens.value_start
@@ -334,7 +330,7 @@ class _Reader:
         else:
             after = ends // item.dtype.itemsize
             values = stream.copy().view(item.dtype)
-        counts = np.zeros(n, np.int64)
+        counts[:] = 0
         np.add.at(counts, rows, np.diff(after, prepend=0))
         part.found[item.name] = counts, values
 
