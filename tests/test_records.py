@@ -15,7 +15,9 @@ from onnxroot import _join, _kernels, _records, _wire
 from onnxroot._deviation import dissect
 from onnxroot._join import Document, join
 from onnxroot._records import LongColumn, Records
+from onnxroot._root_file import RootFile
 from onnxroot._schema import installed_schema
+from onnxroot._stored import StoredModel
 from onnxroot.errors import IntegrityError
 from onnxroot.tables import Column, Tables
 from tests.model_encodings import canonical_encodings, encodings
@@ -136,6 +138,62 @@ def test_they_are_read_page_by_page(field: str, data: bytes, eager: Tables, tmp_
         stored = model._stored.tables()
     assert isinstance(stored.tables["AttributeProto"].columns[field], LongColumn)
     assert same(stored, eager)
+
+
+def pieces_of(column: LongColumn) -> list[np.ndarray]:
+    records = column.records
+    return list(records.pieces(0, records.wire_before[-1]))
+
+
+@pytest.mark.parametrize("field", ["ints", "floats", "strings"])
+def test_what_is_as_expected_takes_no_memory(field: str, data: bytes, tmp_path: Path) -> None:
+    onnxroot.write(data, tmp_path / "m.root")
+    source = np.frombuffer(data, np.uint8)
+    other = bytes(ensemble(seed=2).SerializeToString())
+    for expected, is_there in ((data, True), (other, False)):
+        tables, _ = dissect(
+            source if is_there else np.frombuffer(expected, np.uint8), installed_schema()
+        )
+        with RootFile(str(tmp_path / "m.root")) as file:
+            stored = StoredModel(file, "model", _records.long_lists(tables))
+            column = stored.tables().tables["AttributeProto"].columns[field]
+            document = stored.document()
+        assert isinstance(column, LongColumn)
+        pieces = pieces_of(column)
+        assert any(np.shares_memory(piece, source) for piece in pieces) == is_there
+        assert all(np.shares_memory(piece, source) for piece in pieces) == is_there
+        assert not any(piece.flags.writeable for piece in pieces)
+        assert b"".join(window.tobytes() for window in document.windows()) == data
+
+
+def test_only_these_bytes_match(data: bytes) -> None:
+    for name, column in long_columns(tables_of(data)[0]).items():
+        records, whole = column.records, np.concatenate(pieces_of(column))
+        n = len(records.runs)
+        assert n > 1, name
+        for k in range(n):
+            start, stop = records.wire_before[k], records.wire_before[k + 1]
+            found = records.matching(records.before[k], whole[start:stop])
+            assert found is not None
+            assert found.tobytes() == whole[start:stop].tobytes()
+            changed = whole[start:stop].copy()
+            changed[-1] ^= 1
+            assert records.matching(records.before[k], changed) is None
+        assert records.matching(len(records), whole[:1]) is None
+
+
+def test_what_comes_back_otherwise_is_not_written(
+    data: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wrong(wire: np.ndarray, tag: np.ndarray) -> np.ndarray:
+        records = _kernels.write_varints(wire, tag)
+        records[-1] ^= 1
+        return records
+
+    monkeypatch.setattr(_records, "encode_numbers", wrong)
+    with pytest.raises(IntegrityError, match="did not come back identical"):
+        onnxroot.write(data, tmp_path / "m.root")
+    assert not list(tmp_path.iterdir())
 
 
 def test_without_kernels_there_are_none(

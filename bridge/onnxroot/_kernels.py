@@ -37,6 +37,8 @@ __all__ = [
     "read_some_varints",
     "read_texts",
     "read_varints",
+    "skip_texts",
+    "skip_varints",
     "split_values",
     "write_fixed",
     "write_texts",
@@ -168,6 +170,12 @@ def read_some_varints(data: U8, start: int, stop: int, tag: int, skip: int, out:
     _checked(_library().read_varints(*at, skip, _at(out, np.uint64), len(out)))
 
 
+def skip_varints(data: U8, start: int, stop: int, tag: int, n: int) -> int:
+    """Return where some varints behind tags end; as `read_some_varints`."""
+    _check_range(data, start, stop)
+    return _checked(_library().read_varints(_at(data, np.uint8), start, stop, tag, n, None, 0))
+
+
 def write_varints(wire: U64, tag: U8) -> U8:
     """Write numbers as varints behind tags; see `_runs.encode_numbers`."""
     out = np.empty((len(tag) + _LONGEST) * len(wire), np.uint8)
@@ -214,6 +222,12 @@ def read_ends(data: U8, start: int, stop: int, skip: int, base: int, out: I64) -
     _check_range(data, start, stop)
     at = _at(data, np.uint8), start, stop, skip, base
     _checked(_library().read_ends(*at, _at(out, np.int64), len(out)))
+
+
+def skip_texts(data: U8, start: int, stop: int, n: int) -> int:
+    """Return where some texts end; as `read_ends`."""
+    _check_range(data, start, stop)
+    return _checked(_library().read_ends(_at(data, np.uint8), start, stop, n, 0, None, 0))
 
 
 def read_chars(data: U8, start: int, stop: int, skip: int, out: U8) -> None:
@@ -289,9 +303,9 @@ def move_pieces(out: U8, target: I64 | None, data: U8, source: I64 | None, lengt
 
 def are_equal(a: U8, b: U8) -> bool:
     """Compare arrays; see `_ragged.are_equal`."""
-    return (
-        len(a) == len(b) and _library().are_equal(_at(a, np.uint8), _at(b, np.uint8), len(a)) == 1
-    )
+    places = _at(a, np.uint8), _at(b, np.uint8)
+    same_length = len(a) == len(b)
+    return same_length and (places[0] == places[1] or _library().are_equal(*places, len(a)) == 1)
 
 
 # --- pages: the twins are in _encodings -----------------------------------------------------------

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import xxhash
 
 from onnxroot._overlap import Turns
-from onnxroot._records import SHORT_TEXT, can_be_long, encoded, encoded_texts
+from onnxroot._records import SHORT_TEXT, Records, can_be_long, encoded, encoded_texts
 from onnxroot._schema import Field
 
 __all__ = ["PageOfList", "RecordTask", "are_long", "record_tasks"]
@@ -53,13 +53,16 @@ def are_long(field: Field, rows: I64, n_elements: int, *texts: npt.NDArray[Any])
     offsets, chars = texts
     if offsets[0] != 0 or offsets[-1] != len(chars):
         return False
-    lengths = np.diff(offsets)
-    return bool(lengths.min() >= 0 and lengths.max() < SHORT_TEXT)
+    return all(
+        np.diff(offsets[first : first + _TEXTS + 1]).view(np.uint64).max() < SHORT_TEXT
+        for first in range(0, len(offsets) - 1, _TEXTS)
+    )  # negative ones are large
 
 
 def record_tasks(
     columns: Mapping[str, Sequence[int]],
     long: Mapping[str, Field],
+    expected: Mapping[str, Records],
     arrays: Arrays,
     pages: Callable[[int], Sequence[PageOfList]],
     digest: xxhash.xxh64,
@@ -69,6 +72,7 @@ def record_tasks(
     Args:
         columns: By field, the numbers of its columns, outermost first.
         long: The fields whose lists are long.
+        expected: By field, what its records should be, where that is known.
         arrays: The columns by number, but numbers in long lists.
         pages: Gives these, page by page, for the number of their column.
         digest: Of the table: FORMAT §3.4.
@@ -87,7 +91,7 @@ def record_tasks(
             wait()
             for array in (*before, values):
                 digest.update(memoryview(array.view(np.uint8)))
-        return encoded(field, rows, page.first, values)
+        return encoded(field, rows, page.first, values, expected.get(field.name))
 
     tasks: dict[str, list[RecordTask]] = {}
     before: list[npt.NDArray[Any]] = []
@@ -98,9 +102,9 @@ def record_tasks(
             continue
         field, rows = long[name], arrays[lists[0]]
         if field.is_text:
-            texts = arrays[lists[1]], arrays[last]
+            texts, known = (arrays[lists[1]], arrays[last]), expected.get(name)
             tasks[name] = [
-                partial(encoded_texts, field, rows, *texts, slice(first, first + _TEXTS))
+                partial(encoded_texts, field, rows, *texts, slice(first, first + _TEXTS), known)
                 for first in range(0, len(texts[0]) - 1, _TEXTS)
             ]
             continue

@@ -10,7 +10,7 @@ It takes `_kernels`: NumPy would be too slow to do that more than once.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, pairwise
@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from onnxroot import _kernels
-from onnxroot._ragged import distinct
+from onnxroot._ragged import are_equal, distinct
 from onnxroot._runs import (
     FIXED32,
     FIXED64,
@@ -34,16 +34,18 @@ from onnxroot._runs import (
 )
 from onnxroot._schema import Field, tag_of
 from onnxroot._wire import Tokens
-from onnxroot.tables import Column, Sliced
+from onnxroot.tables import Column, Sliced, Tables
 
 __all__ = [
     "SHORT_TEXT",
+    "Lists",
     "LongColumn",
     "Records",
     "Series",
     "can_be_long",
     "encoded",
     "encoded_texts",
+    "long_lists",
     "records_in",
 ]
 
@@ -181,6 +183,29 @@ class Records:
             first = self.runs[k].start
             yield self.data[k][first + lo : first + hi]
 
+    def matching(self, first: int, wire: U8) -> U8 | None:
+        """Return the bytes that begin with record number `first`, if they are these.
+
+        Args:
+            first: Which record.
+            wire: uint8; what they are thought to be.
+        """
+        k = bisect_right(self.before, first) - 1
+        if k >= len(self.runs):
+            return None
+        data, run, n = self.data[k], self.runs[k], first - self.before[k]
+        if self.field.wire_type in {FIXED32, FIXED64}:
+            start = run.start + n * (1 + self.field.dtype.itemsize)
+        else:
+            place, before = _mark(run, n)
+            rest = run.stop, n - before
+            if self.field.is_text:
+                start = _kernels.skip_texts(data, place, *rest)
+            else:
+                start = _kernels.skip_varints(data, place, rest[0], run.tag, rest[1])
+        found = data[start : start + len(wire)]
+        return found if are_equal(found, wire) else None
+
     def _chars_before(self, k: int) -> int:
         """Return how many bytes the texts before a run have; tag and length take one each."""
         return self.wire_before[k] - 2 * self.before[k]
@@ -287,6 +312,10 @@ class LongColumn(Column):
         return edges
 
 
+Lists = Mapping[str, Records]
+"""Long lists of the fields of a message type, by name."""
+
+
 def can_be_long(field: Field, n_lists: int, n_elements: int) -> bool:
     """Return whether lists of a field are better kept as records."""
     long_enough = n_elements >= max(_LONG, _LONG_LIST * n_lists)
@@ -295,7 +324,13 @@ def can_be_long(field: Field, n_lists: int, n_elements: int) -> bool:
     return long_enough and field.label == "repeated" and bits and small_tag and _kernels.available()
 
 
-def encoded(field: Field, rows: I64, first: int, values: npt.NDArray[Any]) -> list[tuple[int, U8]]:
+def encoded(
+    field: Field,
+    rows: I64,
+    first: int,
+    values: npt.NDArray[Any],
+    expected: Records | None = None,
+) -> list[tuple[int, U8]]:
     """Return the records of some elements of lists of numbers, for each list apart.
 
     Args:
@@ -303,6 +338,8 @@ def encoded(field: Field, rows: I64, first: int, values: npt.NDArray[Any]) -> li
         rows: int64, shape (n_rows + 1,); offsets of all lists.
         first: The first of these elements.
         values: They themselves, of the field's dtype.
+        expected: All records of the field, where they are known: those that are as expected are
+            not copied.
 
     Returns:
         For each list that has some of them, how many, and the bytes of their records.
@@ -311,15 +348,20 @@ def encoded(field: Field, rows: I64, first: int, values: npt.NDArray[Any]) -> li
     for lo, hi in _parts(rows, first, first + len(values)):
         some = values[lo - first : hi - first]
         if field.wire_type == VARINT:
-            records = encode_numbers(some.view(np.uint64), tag).copy()  # of much larger an array
+            records = encode_numbers(some.view(np.uint64), tag)
         else:
             records = encode_fixed(some, tag)
-        found.append((hi - lo, _kept(records)))
+        found.append((hi - lo, _kept(records, lo, expected)))
     return found
 
 
 def encoded_texts(
-    field: Field, rows: I64, offsets: I64, chars: U8, where: slice
+    field: Field,
+    rows: I64,
+    offsets: I64,
+    chars: U8,
+    where: slice,
+    expected: Records | None = None,
 ) -> list[tuple[int, U8]]:
     """Return the records of some elements of lists of texts, for each list apart.
 
@@ -329,6 +371,7 @@ def encoded_texts(
         offsets: int64, shape (n + 1,); where each text begins in `chars`, and the last one ends.
         chars: uint8; all texts, end to end.
         where: Which elements.
+        expected: As for `encoded`.
 
     Returns:
         As `encoded`.
@@ -338,7 +381,7 @@ def encoded_texts(
     for lo, hi in _parts(rows, start, stop):
         edges = offsets[lo : hi + 1]
         records = encode_texts(np.diff(edges), chars[edges[0] : edges[-1]], tag_of(field))
-        found.append((hi - lo, _kept(records.copy())))
+        found.append((hi - lo, _kept(records, lo, expected)))
     return found
 
 
@@ -348,9 +391,26 @@ def _parts(rows: I64, start: int, stop: int) -> Iterator[tuple[int, int]]:
     yield from pairwise([start, *distinct(inside).tolist(), stop])
 
 
-def _kept(records: U8) -> U8:
-    records.flags.writeable = False
-    return records
+def _kept(records: U8, first: int, expected: Records | None) -> U8:
+    """Return records to be kept: where they are as expected, or without the room around them."""
+    found = expected.matching(first, records) if expected else None
+    if found is None:
+        found = records.copy() if records.base is not None else records
+    found = found.view()
+    found.flags.writeable = False
+    return found
+
+
+def long_lists(tables: Tables) -> dict[str, Lists]:
+    """Return the long lists of all message types."""
+    return {
+        name: {
+            field: column.records
+            for field, column in table.columns.items()
+            if isinstance(column, LongColumn)
+        }
+        for name, table in tables.tables.items()
+    }
 
 
 def records_in(data: U8, field: Field, tokens: Tokens) -> Records | None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from itertools import accumulate, chain, islice, pairwise
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +21,7 @@ from onnxroot._lists_read import PageOfList, RecordTask, are_long, record_tasks
 from onnxroot._manifest import TableInfo
 from onnxroot._overlap import in_order
 from onnxroot._page_map import PageMap, read_piece
-from onnxroot._records import LongColumn, can_be_long
+from onnxroot._records import LongColumn, Records, can_be_long
 from onnxroot._root_file import RootFile
 from onnxroot._schema import Field
 from onnxroot._spec import CHUNK_NBYTES, TENSORS
@@ -33,6 +33,7 @@ __all__ = ["TableReader", "open_table"]
 U8 = npt.NDArray[np.uint8]
 I64 = npt.NDArray[np.int64]
 
+_NONE: Final[Mapping[str, Any]] = MappingProxyType({})
 _LARGE = 1 << 17  # elements of a cluster that is worth several threads
 _MERGED = (
     "the file was probably merged with hadd, of models that differ: restore it from the original"
@@ -180,22 +181,29 @@ class TableReader:
         """Number of clusters."""
         return len(self._info.digests)
 
-    def all_columns(self, fields: Mapping[str, Field] = MappingProxyType({})) -> dict[str, Column]:
+    def all_columns(
+        self,
+        fields: Mapping[str, Field] = _NONE,
+        expected: Mapping[str, Records] = _NONE,
+    ) -> dict[str, Column]:
         """Read the table whole, and check it against its digest.
 
         Args:
             fields: Those that columns hold, by name: long lists of them may stay records.
+            expected: By field, records that long lists may turn out to be: see `encoded`.
 
         Raises:
             FormatError: It can't be read.
             IntegrityError: It is not what was written.
         """
-        copies = [self._table(copy, fields) for copy in range(self.n_copies)]
+        copies = [self._table(copy, fields, expected) for copy in range(self.n_copies)]
         for name, column in copies[0].items():
             self._check_offsets(name, column)
         return copies[0]
 
-    def _table(self, copy: int, fields: Mapping[str, Field]) -> dict[str, Column]:
+    def _table(
+        self, copy: int, fields: Mapping[str, Field], expected: Mapping[str, Records]
+    ) -> dict[str, Column]:
         """Read one copy of the table, and check its digest."""
         digest = xxhash.xxh64()
         columns: dict[str, Column] = {}
@@ -206,7 +214,7 @@ class TableReader:
             long = self._long_lists(copy, fields, large, arrays)
             arrays |= self._arrays(copy, large - {self._columns[name][-1] for name in long})
             pages = partial(self._pages_of_list, copy)
-            tasks, left = record_tasks(self._columns, long, arrays, pages, digest)
+            tasks, left = record_tasks(self._columns, long, expected, arrays, pages, digest)
             recorded = in_order(_called, chain(*tasks.values()))
             for name, numbers in self._columns.items():
                 if name in long:

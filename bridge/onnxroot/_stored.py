@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import numpy as np
@@ -21,6 +22,7 @@ from onnxroot._layout import wire_values
 from onnxroot._manifest import ExternalFile, Manifest, parse_manifest
 from onnxroot._parts import PayloadsOfTensors, tensor_codes_of
 from onnxroot._ragged import distinct, exclusive_sum, scatter
+from onnxroot._records import Lists
 from onnxroot._rntuple_read import TableReader, open_table
 from onnxroot._root_file import RootFile
 from onnxroot._schema import Field, Schema
@@ -64,8 +66,16 @@ class StoredModel:
         reads_all: Whether payloads are being read to their end, so that reading ahead is no waste.
     """
 
-    def __init__(self, file: RootFile, directory: str) -> None:
+    def __init__(
+        self, file: RootFile, directory: str, expected: Mapping[str, Lists] = MappingProxyType({})
+    ) -> None:
         """Read the manifest.
+
+        Args:
+            file: The file.
+            directory: The model's directory in it.
+            expected: What long lists of each message type may turn out to be: they are compared
+                with it once they are read, and those that are the same take no memory.
 
         Raises:
             ModelNotFoundError: The directory has none.
@@ -79,6 +89,7 @@ class StoredModel:
         file.limits.check_payload(self.where, file.nbytes, sum(sizes))
         self.n_copies = 1
         self.reads_all = False
+        self._expected = expected
         self._tables: dict[str, Table] = {}
         self._deviation = b""
         self._readers: dict[int, ValueReader] = {}
@@ -152,8 +163,8 @@ class StoredModel:
         if name not in self._tables:
             if name not in self.manifest.tables:
                 return None
-            kind = self.manifest.schema[name]
-            self._tables[name], deviation = message_table(self.reader(name), kind)
+            kind, expected = self.manifest.schema[name], self._expected.get(name, {})
+            self._tables[name], deviation = message_table(self.reader(name), kind, expected)
             self._deviation = self._deviation or deviation
         return self._tables[name]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import fields, replace
 from typing import Any, Final
@@ -13,6 +14,7 @@ import numpy.typing as npt
 from onnxroot._dtypes import STORAGES, Storage
 from onnxroot._manifest import Manifest
 from onnxroot._overlap import Ahead
+from onnxroot._records import Records
 from onnxroot._rntuple_read import TableReader, open_table
 from onnxroot._root_file import RootFile
 from onnxroot._schema import MessageType
@@ -42,8 +44,15 @@ _AT_ONCE: Final = 4  # clusters of a remote file that are fetched at the same ti
 __all__ = ["ValueReader", "message_table", "payload_table", "tables_in"]
 
 
-def message_table(reader: TableReader, kind: MessageType) -> tuple[Table, bytes]:
+def message_table(
+    reader: TableReader, kind: MessageType, expected: Mapping[str, Records]
+) -> tuple[Table, bytes]:
     """Read the table of one message type.
+
+    Args:
+        reader: Of its RNTuple.
+        kind: The message type.
+        expected: By field, records that long lists may turn out to be.
 
     Returns:
         The table, and the deviation that the model's own table may carry.
@@ -52,7 +61,7 @@ def message_table(reader: TableReader, kind: MessageType) -> tuple[Table, bytes]
         FormatError: A column is missing or of another type.
         IntegrityError: It is not what was written.
     """
-    columns = reader.all_columns(kind.by_name)
+    columns = reader.all_columns(kind.by_name, expected)
     if COLUMN_PRESENCE not in columns:
         raise FormatError(f"{reader.where}: column {COLUMN_PRESENCE} is missing")
     n = reader.n_rows

@@ -26,6 +26,7 @@ from onnxroot._join import Document
 from onnxroot._limits import DEFAULT_LIMITS, Limits
 from onnxroot._manifest import ExternalFile, Manifest
 from onnxroot._ragged import are_equal
+from onnxroot._records import Lists, long_lists
 from onnxroot._schema import installed_schema
 from onnxroot._sha256 import Sha256Sums
 from onnxroot._source import Source, check_source, name_of, source_of
@@ -43,7 +44,6 @@ from onnxroot.tables import Tables
 
 if TYPE_CHECKING:
     from onnxroot._rntuple_write import ModelWriter
-    from onnxroot._root_file import RootFile
     from onnxroot._stored import StoredModel
     from onnxroot._verify import Report
     from onnxroot.model import Model
@@ -107,6 +107,7 @@ def write(  # noqa: PLR0913  (each by name)
         OSError: A file can't be read or written.
     """
     from onnxroot._store import Content, check_destination, put  # noqa: PLC0415  (uproot takes 0.3 s)
+    from onnxroot._stored import StoredModel  # noqa: PLC0415
 
     address = parse_address(destination)
     refuse_remote(address)
@@ -114,6 +115,7 @@ def write(  # noqa: PLR0913  (each by name)
     address = Address(address.path, address.directory or name_of(source))
     check_destination(address, replace=replace)
     written: list[Manifest] = []
+    lists: dict[str, Lists] = {}
     with Sha256Sums([source.data]) as sums:  # computed while the tables are made and written
         parts, files = _taken_apart(source, limits)
         sums.add([data for _, data in files])
@@ -122,6 +124,7 @@ def write(  # noqa: PLR0913  (each by name)
             if not parts:  # another writer's file came first, after they were let go of
                 parts.extend(_taken_apart(source, limits)[0])
             tables, buffers = parts[0]
+            lists.update(long_lists(tables))
             writer.write_tables(tables)
             writer.write_payloads(tables, buffers)
             if source.batches:
@@ -144,7 +147,9 @@ def write(  # noqa: PLR0913  (each by name)
 
         content = Content(
             write=write_model,
-            prove=lambda file: _prove(file, address.directory, source.data, dict(files)),
+            prove=lambda file: _prove(
+                StoredModel(file, address.directory, lists), source.data, dict(files)
+            ),
             compression=compression,
             nbytes=sum(t.nbytes + sum(map(len, buffers.arrays)) for t, buffers in parts),
             release=parts.clear,
@@ -446,15 +451,12 @@ def _versions() -> dict[str, str]:
     }
 
 
-def _prove(file: RootFile, directory: str, data: U8, files: dict[str, U8]) -> None:
+def _prove(stored: StoredModel, data: U8, files: dict[str, U8]) -> None:
     """Rebuild the model from what was just written, and compare it with the original.
 
     Raises:
         IntegrityError: They differ.
     """
-    from onnxroot._stored import StoredModel  # noqa: PLC0415  (uproot takes 0.3 s)
-
-    stored = StoredModel(file, directory)
     _compare(stored, stored.document(), data, "the ONNX file")
     for location, document in stored.files.items():
         _compare(stored, document, files[location], location)
