@@ -49,7 +49,7 @@ class Patient:
             with onnxroot.open(self.path) as model:
                 self.tables = list(model.manifest.tables)
             self.blobs = {
-                name: PageMap(file._get(self.directory, name), file.limits).blobs()
+                name: PageMap(file.anchor(self.directory, name), file.read, file.limits).blobs()
                 for name in self.tables
             }
 

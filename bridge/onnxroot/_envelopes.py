@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
 import xxhash
@@ -21,6 +20,7 @@ from onnxroot.errors import FormatError
 __all__ = [
     "ClusterGroup",
     "Column",
+    "ColumnPages",
     "Field",
     "Header",
     "Page",
@@ -30,11 +30,19 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+Numbers = tuple[int, ...]
 
 _HEADER, _FOOTER, _PAGE_LIST = 1, 2, 3  # envelope types
 _LENGTH_BITS = 16  # the length stands above the type
 _DEFERRED = 1  # flag of a column that was added later
 _PAGE = struct.Struct("<iiQ")  # of a page that a simple locator points to
+_FIELD = struct.Struct("<IIIHH")
+_COLUMN = struct.Struct("<HHIHH")
+_GROUP = struct.Struct("<QQIQ")
+_LIST = struct.Struct("<qI")
+_I32, _U32, _I64, _U64 = map(struct.Struct, ("<i", "<I", "<q", "<Q"))
+_PAIR = struct.Struct("<QQ")
+_OPTIONS = ((1, _U64), (2, _U32), (4, _U32))  # flags of a field, and what follows if they are set
 _ENTRIES = (1 << 56) - 1  # the upper byte of a cluster's number of entries holds flags
 
 
@@ -69,6 +77,14 @@ class Page(NamedTuple):
         return self.num_bytes + 8 * self.has_checksum
 
 
+class ColumnPages(NamedTuple):
+    """The pages of a column in a cluster, and how many elements and bytes they have together."""
+
+    pages: list[Page]
+    n_elements: int
+    num_bytes: int
+
+
 class ClusterGroup(NamedTuple):
     """A cluster group: what it has, and where its page list is; `length` is uncompressed."""
 
@@ -79,9 +95,8 @@ class ClusterGroup(NamedTuple):
     length: int
 
 
-@dataclass(slots=True)
-class Header:
-    """The schema, in the order of the file; a footer may extend it."""
+class Header(NamedTuple):
+    """The schema, or what a footer adds to it, in the order of the file."""
 
     fields: list[Field]
     columns: list[Column]
@@ -98,21 +113,21 @@ class _Reader:
     def __init__(self, data: bytes, kind: int) -> None:
         self.data = data
         self.position = 8
-        (head,) = struct.unpack_from("<Q", data)
+        (head,) = _U64.unpack_from(data)
         length = head >> _LENGTH_BITS
         if head & 0xFFFF != kind or not 16 <= length <= len(data):
             raise FormatError(f"an envelope of type {head & 0xFFFF}, expected {kind}")
-        (checksum,) = struct.unpack_from("<Q", data, length - 8)
+        (checksum,) = _U64.unpack_from(data, length - 8)
         if xxhash.xxh3_64_intdigest(data[: length - 8]) != checksum:
             raise FormatError("the checksum of an envelope is wrong")
 
-    def unpack(self, layout: str) -> tuple[int, ...]:
-        values = struct.unpack_from(layout, self.data, self.position)
-        self.position += struct.calcsize(layout)
+    def unpack(self, layout: struct.Struct) -> Numbers:
+        values = layout.unpack_from(self.data, self.position)
+        self.position += layout.size
         return values
 
     def text(self) -> str:
-        (length,) = self.unpack("<I")
+        (length,) = self.unpack(_U32)
         end = self.position + length
         if end > len(self.data):
             raise FormatError("a string passes the end of an envelope")
@@ -122,13 +137,13 @@ class _Reader:
 
     def flags(self) -> None:
         """Skip the feature flags: each has its sign set where another follows."""
-        while self.unpack("<q")[0] < 0:
+        while self.unpack(_I64)[0] < 0:
             pass
 
     def record(self, read: Callable[[_Reader], T]) -> T:
         """Read a record frame; what a later version added at its end is skipped."""
         start = self.position
-        (size,) = self.unpack("<q")
+        (size,) = self.unpack(_I64)
         if size < 8:
             raise FormatError(f"a record frame of {size} bytes")
         value = read(self)
@@ -137,24 +152,37 @@ class _Reader:
 
     def items(self, read: Callable[[_Reader], T]) -> list[T]:
         """Read a list frame."""
-        start = self.position
-        size, n = self.unpack("<qI")
+        stop, n = self.list_frame()
+        values = [read(self) for _ in range(n)]
+        self.position = max(stop, self.position)
+        return values
+
+    def records(self, read: Callable[[_Reader], T]) -> list[T]:
+        """Read a list frame of record frames."""
+        stop, n = self.list_frame()
+        values = [self.record(read) for _ in range(n)]
+        self.position = max(stop, self.position)
+        return values
+
+    def list_frame(self) -> tuple[int, int]:
+        """Return where a list frame ends, and how many items it has; they come next."""
+        size, n = _LIST.unpack_from(self.data, self.position)
         if size > -12:
             raise FormatError(f"a list frame of {-size} bytes")
-        values = [read(self) for _ in range(n)]
-        self.position = max(start - size, self.position)
-        return values
+        stop = self.position - size
+        self.position += _LIST.size
+        return stop, n
 
     def locator(self) -> tuple[int, int]:
         """Return offset and length of a piece of the file."""
-        (size,) = self.unpack("<i")
+        (size,) = self.unpack(_I32)
         if size >= 0:
-            (offset,) = self.unpack("<Q")
+            (offset,) = self.unpack(_U64)
             return offset, size
         kind, frame = size >> 24 & 0x7F, size & 0xFFFF
         if kind != 1 or frame != 20:
             raise FormatError(f"a locator of type {kind}, expected one of a file")
-        length, offset = self.unpack("<QQ")
+        length, offset = self.unpack(_PAIR)
         return offset, length
 
 
@@ -167,28 +195,19 @@ def parse_header(data: bytes) -> Header:
     return _guarded(_header, _Reader, data, _HEADER)
 
 
-def parse_footer(data: bytes, header: Header) -> list[ClusterGroup]:
-    """Parse a footer envelope; fields and columns that it adds go to the header.
+def parse_footer(data: bytes) -> tuple[Header, list[ClusterGroup]]:
+    """Parse a footer envelope.
 
     Returns:
-        The cluster groups.
+        The fields and columns that it adds to those of the header, and the cluster groups.
 
     Raises:
         FormatError: It is damaged.
     """
-
-    def footer(reader: _Reader) -> list[ClusterGroup]:
-        reader.flags()
-        reader.unpack("<Q")
-        extension = reader.record(_schema)
-        header.fields += extension.fields
-        header.columns += extension.columns
-        return reader.items(lambda r: r.record(_cluster_group))
-
-    return _guarded(footer, _Reader, data, _FOOTER)
+    return _guarded(_footer, _Reader, data, _FOOTER)
 
 
-def parse_page_list(data: bytes) -> tuple[list[int], list[list[list[Page]]]]:
+def parse_page_list(data: bytes) -> tuple[list[int], list[list[ColumnPages]]]:
     """Parse a page list envelope.
 
     Returns:
@@ -197,13 +216,7 @@ def parse_page_list(data: bytes) -> tuple[list[int], list[list[list[Page]]]]:
     Raises:
         FormatError: It is damaged.
     """
-
-    def page_list(reader: _Reader) -> tuple[list[int], list[list[list[Page]]]]:
-        reader.unpack("<Q")
-        entries = reader.items(lambda r: r.record(lambda s: s.unpack("<QQ")[1] & _ENTRIES))
-        return entries, reader.items(lambda r: r.items(_pages))
-
-    return _guarded(page_list, _Reader, data, _PAGE_LIST)
+    return _guarded(_page_list, _Reader, data, _PAGE_LIST)
 
 
 def _guarded(
@@ -222,44 +235,66 @@ def _header(reader: _Reader) -> Header:
     return _schema(reader)
 
 
+def _footer(reader: _Reader) -> tuple[Header, list[ClusterGroup]]:
+    reader.flags()
+    reader.unpack(_U64)
+    return reader.record(_schema), reader.records(_cluster_group)
+
+
+def _page_list(reader: _Reader) -> tuple[list[int], list[list[ColumnPages]]]:
+    reader.unpack(_U64)
+    return reader.records(_n_entries), reader.items(_cluster)
+
+
 def _schema(reader: _Reader) -> Header:
-    fields = reader.items(lambda r: r.record(_field))
-    columns = reader.items(lambda r: r.record(_column))
-    return Header(fields, columns)
+    return Header(reader.records(_field), reader.records(_column))
 
 
 def _field(reader: _Reader) -> Field:
-    _, _, parent, _, flags = reader.unpack("<IIIHH")
-    for bit, layout in ((1, "<Q"), (2, "<I"), (4, "<I")):
+    _, _, parent, _, flags = reader.unpack(_FIELD)
+    for bit, layout in _OPTIONS if flags else ():
         if flags & bit:
             reader.unpack(layout)
     return Field(reader.text(), parent)
 
 
 def _column(reader: _Reader) -> Column:
-    kind, _, field, flags, _ = reader.unpack("<HHIHH")
-    if flags & _DEFERRED and reader.unpack("<q")[0]:
+    kind, _, field, flags, _ = reader.unpack(_COLUMN)
+    if flags & _DEFERRED and reader.unpack(_I64)[0]:
         raise FormatError("a column begins behind the first row, which no writer of models does")
     return Column(kind, field)
 
 
 def _cluster_group(reader: _Reader) -> ClusterGroup:
-    _, n_entries, n_clusters, length = reader.unpack("<QQIQ")
+    _, n_entries, n_clusters, length = reader.unpack(_GROUP)
     offset, nbytes = reader.locator()
     return ClusterGroup(n_entries, n_clusters, offset, nbytes, length)
 
 
-def _pages(reader: _Reader) -> list[Page]:
-    """Read the pages of one column; the frame goes on with its first element and compression."""
-    return reader.items(_page)
+def _n_entries(reader: _Reader) -> int:
+    return reader.unpack(_PAIR)[1] & _ENTRIES
 
 
-def _page(reader: _Reader) -> Page:
-    """Read one page: large models have thousands."""
-    n_elements, nbytes, offset = _PAGE.unpack_from(reader.data, reader.position)
-    if nbytes >= 0:
-        reader.position += _PAGE.size
-    else:
-        reader.position += 4
-        offset, nbytes = reader.locator()
-    return Page(abs(n_elements), offset, nbytes, n_elements < 0)
+def _cluster(reader: _Reader) -> list[ColumnPages]:
+    return reader.items(_pages)
+
+
+def _pages(reader: _Reader) -> ColumnPages:
+    """Read the pages of one column: large models have thousands.
+
+    The frame goes on with the first element of the column, and its compression.
+    """
+    stop, n = reader.list_frame()
+    pages, all_elements, all_bytes = [], 0, 0
+    for _ in range(n):
+        n_elements, nbytes, offset = _PAGE.unpack_from(reader.data, reader.position)
+        if nbytes >= 0:
+            reader.position += _PAGE.size
+        else:
+            reader.position += _I32.size
+            offset, nbytes = reader.locator()
+        pages.append(Page(abs(n_elements), offset, nbytes, n_elements < 0))
+        all_elements += abs(n_elements)
+        all_bytes += nbytes
+    reader.position = max(stop, reader.position)
+    return ColumnPages(pages, all_elements, all_bytes)

@@ -28,10 +28,16 @@ __all__ = ["FileBytes", "is_root_file", "whole_file"]
 U8 = npt.NDArray[np.uint8]
 
 _SMALL: Final = 1 << 24  # bytes of files that are read and not mapped
+_BLOCK: Final = 1 << 14  # bytes that are read at once where fewer are wanted
+_MOST_BLOCKS: Final = 1 << 6  # that are kept
 
 
 class FileBytes:
-    """A file that is sliced like an array, and read when it is."""
+    """A file that is sliced like an array, and read when it is.
+
+    What a ROOT file says of itself is many small pieces that lie near each other: so blocks are
+    read, and some of them kept.
+    """
 
     def __init__(self, path: str, patches: Sequence[tuple[int, bytes]] = ()) -> None:
         """Open the file.
@@ -46,6 +52,7 @@ class FileBytes:
         self._file = io.FileIO(path)
         self._patches = patches
         self._lock = Lock()
+        self._blocks: dict[int, U8] = {}
         self.nbytes = os.fstat(self._file.fileno()).st_size
 
     @property
@@ -58,15 +65,30 @@ class FileBytes:
         self._file.close()
 
     def __getitem__(self, where: slice) -> U8:
-        """Return a new array of bytes, from `start` up to `stop`; fewer where the file ends.
+        """Return bytes, from `start` up to `stop`, not to be written to; fewer where the file ends.
 
         Raises:
             FormatError: They would begin before the file.
         """
-        if where.start < 0:
-            raise FormatError(f"a piece begins at byte {where.start}")
-        start = min(where.start, self.nbytes)
-        out = np.empty(max(min(where.stop, self.nbytes) - start, 0), np.uint8)
+        start, stop = where.start, where.stop
+        if start < 0:
+            raise FormatError(f"a piece begins at byte {start}")
+        number = start // _BLOCK
+        first = number * _BLOCK
+        if stop > first + _BLOCK:
+            return self._read(start, stop)
+        block = self._blocks.get(number)
+        if block is None:
+            block = self._read(first, first + _BLOCK)
+            block.flags.writeable = False
+            if len(self._blocks) >= _MOST_BLOCKS:
+                self._blocks.clear()
+            self._blocks[number] = block
+        return block[start - first : stop - first]
+
+    def _read(self, start: int, stop: int) -> U8:
+        start = min(start, self.nbytes)
+        out = np.empty(max(min(stop, self.nbytes) - start, 0), np.uint8)
         with self._lock:
             self._file.seek(start)
             out = out[: _read_into(self._file, out)]

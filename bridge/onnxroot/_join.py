@@ -141,7 +141,7 @@ class Document:
     def _edges(self) -> list[int]:
         """Return where long payloads and pieces of stretches begin and end in a canonical file."""
         edges: list[int] = []
-        for hole in np.flatnonzero(self._hole_stop - self._hole_start >= _LONG).tolist():
+        for hole in (self._hole_stop - self._hole_start >= _LONG).nonzero()[0].tolist():
             at, stop = int(self._hole_start[hole]), int(self._hole_stop[hole])
             edges.append(at)
             for piece in self._pieces(hole, at, stop):
@@ -173,7 +173,7 @@ class Document:
 
     def _copy(self, out: U8, target: I64, length: I64, source: I64) -> None:
         """Copy pieces of the canonical form into `out`, rendering near ones together."""
-        keep = np.flatnonzero(length > 0)
+        keep = (length > 0).nonzero()[0]
         order = keep[np.argsort(source[keep], kind="stable")]
         target, length, source = target[order], length[order], source[order]
         if not len(order):
@@ -181,7 +181,7 @@ class Document:
         reach = np.maximum.accumulate(source + length)
         is_far = source[1:] > reach[:-1] + _NEAR
         is_far |= source[1:] // CHUNK_NBYTES != source[:-1] // CHUNK_NBYTES  # bounds a piece
-        far = np.flatnonzero(is_far) + 1
+        far = is_far.nonzero()[0] + 1
         for lo, hi in zip([0, *far.tolist()], [*far.tolist(), len(order)], strict=True):
             base = int(source[lo])
             piece = self.render_canonical(base, int(np.max(source[lo:hi] + length[lo:hi])))
@@ -323,7 +323,7 @@ def join(tables: Tables, source: PayloadSource) -> Document:
 def _stretches(column: LongColumn, position: I64) -> Iterator[Stretch]:
     """Yield the records of each row that has any, given where they go in the skeleton."""
     edges = column.row_edges()
-    for row in np.flatnonzero(np.diff(edges)).tolist():
+    for row in np.diff(edges).nonzero()[0].tolist():
         yield Stretch(
             position=int(position[row]),
             records=column.records,
@@ -344,7 +344,7 @@ def _write_field(out: U8, tables: Tables, field: tuple[str, Placed, Field]) -> I
     if item.label != "optional":
         size = placed.field_size[item.name]
         return _write_repeated(out, item, column, position, size, hole)
-    rows = np.flatnonzero(present(tables, name, item))
+    rows = present(tables, name, item).nonzero()[0]
     ends = np.zeros(len(position), np.int64)
     ends[rows] = _write_optional(out, item, column, rows, position[rows], hole)
     return ends
@@ -357,7 +357,7 @@ def _write_headers(out: U8, tables: Tables, name: str, placed: Placed) -> None:
     codes = tables.tables[name].parent_field
     for code in distinct(codes).tolist():
         tag = tag_of(tables.schema.fields[code][1])
-        rows = np.flatnonzero(codes == code)
+        rows = (codes == code).nonzero()[0]
         start = placed.start[rows] - placed.header_size[rows]
         size = placed.size[rows].view(np.uint64)
         _write_tags(out, tag, start)
@@ -425,7 +425,7 @@ def _write_repeated(
         inline = np.zeros(len(start), np.int64) if column is None else row_sizes(item, column)
         tag = tag_of(item)
         total = (inline + hole).view(np.uint64)
-        some = np.flatnonzero(total > 0)
+        some = (total > 0).nonzero()[0]
         width = varint_widths(total[some])
         _write_tags(out, tag, start[some])
         write_varints(out, start[some] + len(tag), total[some], width)

@@ -109,7 +109,7 @@ def lay_out(tables: Tables) -> Layout:
     if ROOT_MESSAGE not in messages or messages[ROOT_MESSAGE].n_rows != 1:
         raise FormatError(f"a model has one {ROOT_MESSAGE}, this one has not")
     field_codes = tables.payloads.field
-    by_code = {c: np.flatnonzero(field_codes == c) for c in distinct(field_codes).tolist()}
+    by_code = {c: (field_codes == c).nonzero()[0] for c in distinct(field_codes).tolist()}
     placed = {name: _measure(tables, name, table, by_code) for name, table in messages.items()}
     generations = _generations(tables, messages)
     for generation in reversed(generations):
@@ -248,7 +248,7 @@ def row_sizes(item: Field, column: Column) -> I64:
             continue
         sizes = element_sizes(item, column, lo, hi)
         starts = offsets[first:last]
-        some = np.flatnonzero(offsets[first + 1 : last + 1] > starts)
+        some = (offsets[first + 1 : last + 1] > starts).nonzero()[0]
         out[first + some] = np.add.reduceat(sizes, starts[some] - lo, dtype=np.int64)
     return out
 
@@ -345,7 +345,7 @@ def _groups(tables: Tables, messages: dict[str, Table]) -> list[Children]:
             if code >= len(tables.schema.fields):
                 raise FormatError(f"{name}: a parent_field is {code}: no such code")
             holder, item = tables.schema.fields[code]
-            rows = np.flatnonzero(table.parent_field == code)
+            rows = (table.parent_field == code).nonzero()[0]
             parents = table.parent[rows]
             if item.type != name or holder.name not in messages:
                 raise FormatError(f"{name}: {holder.name}.{item.name} can't hold it")
@@ -379,7 +379,7 @@ def _add_to_parents(group: Children, placed: dict[str, Placed]) -> None:
 
 def _add_at(total: I64, index: Rows, values: I64) -> None:
     """Add values at ascending indices that may recur, in place."""
-    first = np.flatnonzero(group_starts(index))
+    first = group_starts(index).nonzero()[0]
     total[index[first]] += np.add.reduceat(values, first)
 
 

@@ -133,7 +133,7 @@ def _few_sizes(length: I64) -> list[int] | None:
     """Return the distinct lengths but 0, if they are few among many."""
     if len(length) < _MANY or int(length.max()) >= _LONG:
         return None
-    sizes = np.flatnonzero(np.bincount(length)).tolist()
+    sizes = np.bincount(length).nonzero()[0].tolist()
     return [size for size in sizes if size] if len(sizes) * _MANY <= len(length) else None
 
 
@@ -147,7 +147,7 @@ def _move_by_size(
 ) -> None:
     """Copy all pieces of one length at once, as values of that size that begin at any byte."""
     for size in sizes:
-        here = np.flatnonzero(length == size)
+        here = (length == size).nonzero()[0]
         _at_any_byte(out, size)[target[here]] = _at_any_byte(data, size)[source[here]]
 
 

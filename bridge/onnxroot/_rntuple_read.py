@@ -20,7 +20,7 @@ from onnxroot._envelopes import Page
 from onnxroot._lists_read import PageOfList, RecordTask, are_long, record_tasks
 from onnxroot._manifest import TableInfo
 from onnxroot._overlap import in_order
-from onnxroot._page_map import PageMap, read_piece
+from onnxroot._page_map import Anchor, PageMap, read_piece
 from onnxroot._records import LongColumn, Records, can_be_long
 from onnxroot._root_file import RootFile
 from onnxroot._schema import Field
@@ -34,6 +34,7 @@ U8 = npt.NDArray[np.uint8]
 I64 = npt.NDArray[np.int64]
 
 _NONE: Final[Mapping[str, Any]] = MappingProxyType({})
+_INT64: Final = np.dtype(np.int64)
 _LARGE = 1 << 17  # elements of a cluster that is worth several threads
 _MERGED = (
     "the file was probably merged with hadd, of models that differ: restore it from the original"
@@ -73,9 +74,9 @@ def open_table(file: RootFile, directory: str, name: str, info: TableInfo) -> Ta
         IntegrityError: It has other rows or clusters than the manifest says.
     """
     where = f"{file.path}:{directory}/{name}"
-    ntuple = file.ntuple(directory, name)
+    anchor = file.anchor(directory, name)
     with file.translated(where):
-        return TableReader(file, ntuple, where, info)
+        return TableReader(file, anchor, where, info)
 
 
 class TableReader:
@@ -87,12 +88,12 @@ class TableReader:
             the model. All that are read are checked, and the first counts.
     """
 
-    def __init__(self, file: RootFile, ntuple: Any, where: str, info: TableInfo) -> None:
+    def __init__(self, file: RootFile, anchor: Anchor, where: str, info: TableInfo) -> None:
         """Check the number of rows against the manifest.
 
         Args:
             file: The file it is in.
-            ntuple: Uproot's RNTuple.
+            anchor: The RNTuple.
             where: Its address, for messages.
             info: What the manifest says of it.
 
@@ -103,9 +104,8 @@ class TableReader:
         self.where = where
         self._file = file
         self._info = info
-        self._ntuple = ntuple
         try:
-            pages = PageMap(ntuple, file.limits)
+            pages = PageMap(anchor, file.read, file.limits)
         except FormatError as error:
             raise FormatError(f"{where}: {error}{file.blame(str(error))}") from error
         self._pages = pages
@@ -146,9 +146,9 @@ class TableReader:
         unpacked = payload = 0
         self._file.prefetch(self._pages.page_lists(range(self._pages.n_clusters)))
         for cluster in range(self._pages.n_clusters):
-            for number, pages in enumerate(self._pages.cluster(cluster)):
-                nbytes = sum(page.n_elements for page in pages) * _itemsize(self._types, number)
-                if sum(page.num_bytes for page in pages) > nbytes:  # they would be fetched
+            for number, column in enumerate(self._pages.cluster(cluster)):
+                nbytes = column.n_elements * _itemsize(self._types, number)
+                if column.num_bytes > nbytes:  # they would be fetched
                     raise FormatError(
                         f"{self.where}: pages of column {number} are longer than what they hold; "
                         f"{self._file.fault}"
@@ -158,7 +158,7 @@ class TableReader:
                     most = max(most, nbytes)
                 else:
                     unpacked += nbytes
-                    stored.update((page.offset, page.num_bytes) for page in pages)
+                    stored.update(page[1:3] for page in column.pages)  # where, and how long
         limits.check_table(self.where, sum(nbytes for _, nbytes in stored), unpacked)
         limits.check_payload(self.where, self._file.nbytes, payload)
         if most > CHUNK_NBYTES:
@@ -264,7 +264,7 @@ class TableReader:
 
     def _n_elements(self, cluster: int, number: int) -> int:
         columns = self._pages.cluster(cluster)
-        return sum(page.n_elements for page in columns[number]) if number < len(columns) else 0
+        return columns[number].n_elements if number < len(columns) else 0
 
     def _pages_of_list(self, cluster: int, number: int) -> list[PageOfList]:
         encoding = self._encoding(number)
@@ -274,7 +274,7 @@ class TableReader:
             self._fill((page, encoding, values))
             return values
 
-        pages = self._pages.cluster(cluster)[number]
+        pages = self._pages.cluster(cluster)[number].pages
         firsts = accumulate((page.n_elements for page in pages), initial=0)
         return [
             PageOfList(first, partial(read, page))
@@ -283,10 +283,12 @@ class TableReader:
 
     def _arrays(self, cluster: int, numbers: Iterable[int]) -> dict[int, npt.NDArray[Any]]:
         """Read some columns of a cluster, in several threads if they are large."""
+        numbers = list(numbers)
+        if sum(self._n_elements(cluster, number) for number in numbers) <= _LARGE:
+            return {number: self._column(number, cluster) for number in numbers}
         columns = {number: self._new_column(number, cluster) for number in numbers}
         tasks = [task for _, waiting in columns.values() for task in waiting]
-        is_large = sum(len(out) for _, _, out in tasks) > _LARGE
-        for _ in self._file.pool().map(self._fill, tasks) if is_large else map(self._fill, tasks):
+        for _ in self._file.pool().map(self._fill, tasks):
             pass
         return {number: values for number, (values, _) in columns.items()}
 
@@ -326,7 +328,11 @@ class TableReader:
         self._file.prefetch(self._pages.page_lists(clusters))
         lists = [self._pages.cluster(cluster) for cluster in clusters]
         pages = [
-            page for columns in lists for i in numbers if i < len(columns) for page in columns[i]
+            page
+            for columns in lists
+            for i in numbers
+            if i < len(columns)
+            for page in columns[i].pages
         ]
         self._file.prefetch([(page.offset, page.offset + page.num_bytes) for page in pages])
 
@@ -371,11 +377,12 @@ class TableReader:
             `out`, if it is given; or a new array, or a view of the file. A leading 0 is put before
             the ends of lists.
         """
-        pages = self._pages.cluster(cluster)[number : number + 1]
         encoding = self._encoding(number)
-        is_plain = not encoding.is_split and not encoding.is_index
-        if out is None and is_plain and pages and len(pages[0]) == 1:
-            return self._page(pages[0][0], encoding).view(encoding.dtype)
+        if out is None and not encoding.is_split and not encoding.is_index:
+            columns = self._pages.cluster(cluster)
+            pages = columns[number].pages if number < len(columns) else []
+            if len(pages) == 1:
+                return self._page(pages[0], encoding).view(encoding.dtype)
         values, tasks = self._new_column(number, cluster, out)
         for task in tasks:
             self._fill(task)
@@ -387,10 +394,10 @@ class TableReader:
         """Make room for a column of a cluster, if there is none; return it, and what fills it."""
         encoding = self._encoding(number)
         columns = self._pages.cluster(cluster)
-        pages = columns[number] if number < len(columns) else []
+        pages = columns[number].pages if number < len(columns) else []
         first = int(encoding.is_index)
-        dtype = np.dtype(np.int64) if encoding.is_index else encoding.dtype
-        size = first + sum(page.n_elements for page in pages)
+        dtype = _INT64 if encoding.is_index else encoding.dtype
+        size = first + self._n_elements(cluster, number)
         values = np.empty(size, dtype) if out is None else out
         if (len(values), values.dtype) != (size, dtype):
             raise FormatError(f"it holds {size} values of {dtype}, expected {len(values)}")
@@ -406,8 +413,7 @@ class TableReader:
         decode(self._page(page, encoding), encoding, out)
 
     def _page(self, page: Page, encoding: Encoding) -> npt.NDArray[np.uint8]:
-        self._file.check_open()
-        return read_piece(self._ntuple, page, page.n_elements * encoding.dtype.itemsize)
+        return read_piece(self._file.read, page, page.n_elements * encoding.dtype.itemsize)
 
     def _encoding(self, number: int) -> Encoding:
         encoding = ENCODINGS.get(self._types[number])

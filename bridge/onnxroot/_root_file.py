@@ -18,7 +18,7 @@ from onnxroot._address import TIMEOUT_SECONDS
 from onnxroot._blocks import check_blocks
 from onnxroot._limits import DEFAULT_LIMITS, Limits
 from onnxroot._overlap import new_pool
-from onnxroot._page_map import PageMap, check_anchor
+from onnxroot._page_map import U8, Anchor, PageMap, parse_anchor
 from onnxroot._ragged import reuse_memory
 from onnxroot._root_source import open_bytes
 from onnxroot._spec import FORMAT, MANIFEST
@@ -30,7 +30,6 @@ _NOT_COPIED = (
     "all that is left of the model is its manifest: rootcp copies no RNTuples, onnxroot cp does"
 )
 _DIRECTORIES = frozenset({"TDirectory", "TDirectoryFile"})
-_CLASSES = frozenset({"TObjString", "ROOT::RNTuple"})  # of the objects that are read
 _MOST_DIRECTORIES = 100  # within one another
 
 
@@ -108,6 +107,17 @@ class RootFile:
     def nbytes(self) -> int:
         """How long the file is."""
         return self._bytes.nbytes
+
+    def read(self, start: int, stop: int) -> U8:
+        """Return bytes of the file, not to be written to; fewer where it ends. In any thread.
+
+        Raises:
+            ValueError: It is closed.
+            FormatError: They would begin before the file.
+            RemoteError: The server refuses, or does not answer.
+        """
+        self.check_open()
+        return self._bytes.read(start, stop)
 
     def prefetch(self, ranges: Sequence[tuple[int, int]]) -> None:
         """Fetch parts of a remote file that will be read: see `RemoteFile.prefetch`."""
@@ -229,7 +239,11 @@ class RootFile:
         return self._names[directory]
 
     def _get(self, directory: str, name: str) -> Any:
-        """Return an object of a directory, or None; of other classes than ours, the class alone."""
+        """Return an object of a directory, or None; of other classes than ours, the class alone.
+
+        Returns:
+            Uproot's ``TObjString``; of an RNTuple an `Anchor`.
+        """
         head, _, tail = f"{directory}/{name}".strip("/").rpartition("/")
         found = self._open_directory(head)
         if found is None or tail not in self._keys(head):
@@ -238,7 +252,10 @@ class RootFile:
             return "no part of a model"
         with self.translated(f"{self.path}:{head}/{tail}"):
             key = found.key(tail)
-            if key.fClassName in _CLASSES:
+            if key.fClassName == "ROOT::RNTuple":
+                self._check_object(key)
+                return parse_anchor(bytes(key.get_uncompressed_chunk_cursor()[0].raw_data))
+            if key.fClassName == "TObjString":
                 self._check_object(key)
                 return key.get()
             return key.fClassName
@@ -253,10 +270,7 @@ class RootFile:
         self.limits.check_object("it", max(stored, 0), nbytes)
         if stored != nbytes:
             start = key.data_cursor.index
-            chunk = self._file.file.chunk(start, start + stored)
-            check_blocks(memoryview(chunk.raw_data).cast("B"), nbytes)
-        if key.fClassName == "ROOT::RNTuple":
-            check_anchor(bytes(key.get_uncompressed_chunk_cursor()[0].raw_data))
+            check_blocks(memoryview(self.read(start, start + stored)), nbytes)
 
     def not_a_directory(self, directory: str) -> str:
         """Return the first part of a path that is something else than a directory, or ""."""
@@ -296,10 +310,10 @@ class RootFile:
         found = []
         for key in self.keys_below(directory):
             with suppress(OnnxRootError):
-                ntuple = self._get(directory, key)
-                if isinstance(ntuple, uproot.behaviors.RNTuple.RNTuple):
+                anchor = self._get(directory, key)
+                if isinstance(anchor, Anchor):
                     with self.translated(key):
-                        found += PageMap(ntuple, self.limits).blobs()
+                        found += PageMap(anchor, self.read, self.limits).blobs()
         return found
 
     def written(self, directory: str) -> datetime | None:
@@ -321,20 +335,20 @@ class RootFile:
             raise ModelNotFoundError(f"{self.path}: no model at {directory!r}")
         return str(text)
 
-    def ntuple(self, directory: str, name: str) -> Any:
-        """Return uproot's RNTuple of that name, which a manifest lists.
+    def anchor(self, directory: str, name: str) -> Anchor:
+        """Return the RNTuple of that name, which a manifest lists.
 
         Raises:
             FormatError: It is missing, or no RNTuple.
         """
         where = f"{self.path}:{directory}/{name}"
-        ntuple = self._get(directory, name)
-        if ntuple is None:
+        anchor = self._get(directory, name)
+        if anchor is None:
             hint = self.fault if self._has_tables(directory) else _NOT_COPIED
             raise FormatError(f"{where}: the manifest lists it, but it is not in the file; {hint}")
-        if not isinstance(ntuple, uproot.behaviors.RNTuple.RNTuple):
+        if not isinstance(anchor, Anchor):
             raise FormatError(f"{where}: is no RNTuple")
-        return ntuple
+        return anchor
 
     def _has_tables(self, directory: str) -> bool:
         """Return whether there is any RNTuple in a directory."""

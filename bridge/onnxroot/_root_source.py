@@ -8,6 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
 
+import numpy as np
+import numpy.typing as npt
 import uproot
 
 from onnxroot._address import is_remote
@@ -16,6 +18,8 @@ from onnxroot._remote_file import RemoteFile
 from onnxroot.errors import FormatError
 
 __all__ = ["RootBytes", "open_bytes"]
+
+U8 = npt.NDArray[np.uint8]
 
 _HEAD_NBYTES = 512  # enough to see what a file is
 
@@ -32,6 +36,10 @@ class RootBytes(Protocol):
     @property
     def has_changed(self) -> bool:
         """Whether the file is another one than when it was opened."""
+        ...
+
+    def read(self, start: int, stop: int) -> U8:
+        """Return bytes, not to be written to; fewer where the file ends. In any thread."""
         ...
 
     def prefetch(self, ranges: Sequence[tuple[int, int]]) -> None:
@@ -68,20 +76,27 @@ class _Local:
         self._state = _state_of(path)
         if Path(path).is_fifo():
             raise FormatError(f"{path}: is a pipe; expected a ROOT file, so copy it into one")
-        with Path(path).open("rb") as file:
-            _check_magic(path, file.read(_HEAD_NBYTES))
-        self.nbytes = Path(path).stat().st_size
-        self.handler = _local(patches)
+        self._file = FileBytes(path, patches)
+        self.nbytes = self._file.nbytes
+        self.handler = _local(self._file)
+        try:
+            _check_magic(path, self.read(0, _HEAD_NBYTES).tobytes())
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def has_changed(self) -> bool:
         return _state_of(self._path) != self._state
 
+    def read(self, start: int, stop: int) -> U8:
+        return self._file[start:stop]
+
     def prefetch(self, ranges: Sequence[tuple[int, int]]) -> None:
         """Do nothing: the operating system reads ahead."""
 
     def close(self) -> None:
-        """Do nothing: uproot closes the file."""
+        self._file.close()
 
 
 class _Remote:
@@ -102,6 +117,11 @@ class _Remote:
     @property
     def has_changed(self) -> bool:
         return self._file.has_changed
+
+    def read(self, start: int, stop: int) -> U8:
+        if start < 0:
+            raise FormatError(f"a piece begins at byte {start}")
+        return np.frombuffer(self._file.read(start, stop), np.uint8)
 
 
 _MODELS = (b"\x89HDF", b"PK\x03\x04", b"\x80")  # HDF5, ZIP, pickle: what frameworks write
@@ -141,13 +161,13 @@ def _advice(path: str, head: bytes) -> str:
     return ""
 
 
-def _local(patches: Sequence[tuple[int, bytes]]) -> type:
-    """Return a source of uproot's that reads a file, and may see other bytes in some places."""
+def _local(file: FileBytes) -> type:
+    """Return a source of uproot's that reads a file of this machine."""
 
     class Source(uproot.source.file.MemmapSource):  # type: ignore[misc]  # has no types
         def _open(self) -> None:
             self._fallback = None
-            self._file = FileBytes(self._file_path, patches)
+            self._file = file
 
         @property
         def closed(self) -> bool:

@@ -264,7 +264,7 @@ def check_whole(data: U8, item: Field, tokens: Tokens, length: I64) -> None:
     if item.is_text:
         return
     if item.wire_type == VARINT:
-        some = np.flatnonzero(length > 0)
+        some = (length > 0).nonzero()[0]
         cut = np.zeros(len(length), np.bool_)
         cut[some] = data[tokens.value_end[some] - 1] >= 0x80
     else:
@@ -280,7 +280,7 @@ def _join_records(
     buffers: Buffers, tokens: Tokens, rows: I64, length: I64, copied: list[Span]
 ) -> tuple[I64, I64, I64, I64]:
     """Return row, start, length and buffer of each row's values, records of one row joined."""
-    first = np.flatnonzero(group_starts(rows))
+    first = group_starts(rows).nonzero()[0]
     counts = np.diff(np.append(first, len(rows)))
     row, start, nbytes = rows[first], tokens.value_start[first], np.add.reduceat(length, first)
     buffer = np.zeros(len(row), np.int64)
@@ -351,16 +351,16 @@ def _tighten(
         Number, smallest and largest of the values: int64, shape (n,) each.
     """
     counts = _Counts(len(row))
-    small = np.flatnonzero(nbytes <= _WINDOW)
+    small = (nbytes <= _WINDOW).nonzero()[0]
     for number in distinct(buffer[small]).tolist():
         here = small[buffer[small] == number]
-        cuts = np.flatnonzero(np.diff(np.cumsum(nbytes[here]) // _WINDOW)) + 1
+        cuts = (np.diff(np.cumsum(nbytes[here]) // _WINDOW)).nonzero()[0] + 1
         for some in np.split(here, cuts):
             _count_small(buffers.arrays[number], item, some, start, nbytes, counts)
-    for i in np.flatnonzero(nbytes > _WINDOW).tolist():
+    for i in (nbytes > _WINDOW).nonzero()[0].tolist():
         begin = int(start[i])
         _count_large(buffers.arrays[int(buffer[i])], item, i, begin, begin + int(nbytes[i]), counts)
-    for i in np.flatnonzero(~counts.minimal).tolist():
+    for i in (~counts.minimal).nonzero()[0].tolist():
         _rewrite(buffers, item, i, row, buffer, start, nbytes, copied)
     return counts.n_values, counts.low, counts.high
 
@@ -454,7 +454,7 @@ def _rewrite(
         encoded, new = encode_varints(wire_values(item, from_wire(item, values)))
         if in_file:
             # A new piece begins behind every value whose bytes change.
-            cuts = np.flatnonzero(_altered(item, array[a:b], values, old))
+            cuts = _altered(item, array[a:b], values, old).nonzero()[0]
             old_end, new_end = np.cumsum(old), np.cumsum(new)
             begins = np.concatenate([[0], old_end[cuts]])
             stops = np.concatenate([old_end[cuts] - old[cuts], [b - a]])

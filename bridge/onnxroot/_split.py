@@ -177,7 +177,7 @@ class _Reader:
         for item in kind.fields:
             if item.number not in occurring:
                 continue
-            index = np.flatnonzero(tokens.number == item.number)
+            index = (tokens.number == item.number).nonzero()[0]
             if in_pieces:
                 index = index[np.lexsort((tokens.tag_start[index], rows[index]))]
             elif len(index) > 1 and np.any(rows[index][1:] < rows[index][:-1]):
@@ -191,12 +191,12 @@ class _Reader:
     def _drop_overridden(self, kind: MessageType, tokens: Tokens, rows: I64) -> tuple[Tokens, I64]:
         """Drop members of a oneof that a later, other member replaces."""
         for numbers in kind.oneofs:
-            index = np.flatnonzero(np.isin(tokens.number, numbers))
+            index = np.isin(tokens.number, numbers).nonzero()[0]
             if len(index) <= 1 or np.bincount(rows[index]).max() <= 1:
                 continue
             index = index[np.lexsort((tokens.tag_start[index], rows[index]))]
             number, row = tokens.number[index], rows[index]
-            last = np.flatnonzero(np.append(row[1:] != row[:-1], True))
+            last = np.append(row[1:] != row[:-1], True).nonzero()[0]
             group = np.repeat(np.arange(len(last)), np.diff(last, prepend=-1))
             differs = np.where(number != number[last][group], np.arange(len(index)), -1)
             switch = np.maximum.reduceat(differs, np.append(0, last[:-1] + 1))
@@ -205,7 +205,7 @@ class _Reader:
                 self.canonical = False
                 keep = np.ones(len(rows), np.bool_)
                 keep[dead] = False
-                tokens, rows = tokens.select(np.flatnonzero(keep)), rows[keep]
+                tokens, rows = tokens.select(keep.nonzero()[0]), rows[keep]
         return tokens, rows
 
     def _children(self, item: Field, tokens: Tokens, rows: I64, base: int, holder: str) -> _Batch:
@@ -280,7 +280,7 @@ class _Reader:
         length[rows] = tokens.value_end - tokens.value_start
         copied: list[Span] = []
         if np.any(length >= SPILL_NBYTES):
-            large = np.flatnonzero(length[rows] >= SPILL_NBYTES)
+            large = (length[rows] >= SPILL_NBYTES).nonzero()[0]
             copied = self._read_payload(kind, item, part, tokens.select(large), rows[large], base)
             length[length >= SPILL_NBYTES] = 0
         part.found[item.name] = start, length
@@ -340,7 +340,7 @@ class _Reader:
         """Note where records stand that the tables hold."""
         if self.trace is None:
             return
-        first = np.flatnonzero(group_starts(rows))
+        first = group_starts(rows).nonzero()[0]
         index = np.arange(len(rows)) - np.repeat(first, np.diff(np.append(first, len(rows))))
         self.trace.append(
             Trace(
@@ -382,7 +382,7 @@ def _unrolled(
         read: Is given part of a run, and those places of the arrays that are its own; in any
             thread.
     """
-    runs = np.flatnonzero(tokens.n_records > 1)
+    runs = (tokens.n_records > 1).nonzero()[0]
     if not len(runs):
         return single
     target = exclusive_sum(tokens.n_records.astype(np.int64))

@@ -56,7 +56,7 @@ def decode_varints(data: U8, start: I64, stop: I64) -> tuple[U64, I64, bool]:
     values = byte.astype(np.uint64)
     widths = np.ones(len(start), np.int64)
     minimal = True
-    more = np.flatnonzero(byte >= 0x80)
+    more = (byte >= 0x80).nonzero()[0]
     if not more.size:
         return values, widths, minimal
     values[more] &= np.uint64(0x7F)
@@ -111,7 +111,7 @@ def write_varints(out: U8, start: I64, values: U64, widths: I64) -> None:
     widest = int(widths.max())
     for k in range(widest):
         byte = ((values >> np.uint64(7 * k)) & np.uint64(0x7F)).astype(np.uint8)
-        goes_on = np.flatnonzero(widths > k + 1)
+        goes_on = (widths > k + 1).nonzero()[0]
         byte[goes_on] |= np.uint8(0x80)
         out[start + k] = byte
         start, values, widths = start.take(goes_on), values.take(goes_on), widths.take(goes_on)
@@ -137,7 +137,7 @@ def read_varint_stream(stream: U8) -> tuple[U64, I64]:
     Raises:
         FormatError: The last varint is cut, or one passes ten bytes; the offset is in `stream`.
     """
-    ends = np.flatnonzero(stream < 0x80).astype(np.int64) + 1
+    ends = (stream < 0x80).nonzero()[0].astype(np.int64) + 1
     if (ends[-1] if ends.size else 0) != len(stream):
         raise FormatError("a packed varint is cut at the end", offset=len(stream))
     starts = np.concatenate([np.zeros(1, np.int64), ends[:-1]]) if ends.size else ends
@@ -169,7 +169,7 @@ def values_at(stream: U8, starts: I64, widths: I64) -> Unsigned:
         both = (first & np.uint8(0x7F)) | last.astype(np.uint16) << np.uint16(7)
         return np.where(widths == 1, first, both)
     values = (stream.take(starts) & np.uint8(0x7F)).astype(np.uint64)
-    more = np.flatnonzero(widths > 1)
+    more = (widths > 1).nonzero()[0]
     for k in range(1, widest):
         byte = (stream.take(starts.take(more) + k) & np.uint8(0x7F)).astype(np.uint64)
         values[more] |= byte << np.uint64(7 * k)
@@ -223,7 +223,7 @@ def varint_windows(data: U8, start: int, stop: int, nbytes: int) -> list[tuple[i
     windows = []
     while stop - start > nbytes:
         tail = data[start + nbytes - 10 : start + nbytes]
-        ends = np.flatnonzero(tail < 0x80)
+        ends = (tail < 0x80).nonzero()[0]
         if not ends.size:
             raise FormatError("a packed varint passes ten bytes", offset=start + nbytes - 10)
         end = start + nbytes - 10 + int(ends[-1]) + 1

@@ -129,7 +129,7 @@ def scan(
         FormatError: A record is truncated, has a bad tag, or carries a known field in a wire type
             that the field can't have.
     """
-    live = np.flatnonzero(start < stop)
+    live = (start < stop).nonzero()[0]
     position = start[live]
     previous = np.zeros(len(live), np.int64)
     parts: list[Tokens] = []
@@ -179,7 +179,7 @@ def _decode_records(data: U8, tag_start: I64, stop: I64, message: I64) -> tuple[
     value_start = tag_start + width
     value_end = value_start.copy()
     value = np.zeros(len(tag), np.uint64)
-    coded = np.flatnonzero((wire_type == VARINT) | (wire_type == LEN))
+    coded = ((wire_type == VARINT) | (wire_type == LEN)).nonzero()[0]
     value[coded], width, short = decode_varints(data, value_start[coded], stop[coded])
     value_end[coded] += width
     framed = coded[wire_type[coded] == LEN]
@@ -191,7 +191,7 @@ def _decode_records(data: U8, tag_start: I64, stop: I64, message: I64) -> tuple[
     if len(coded) < len(tag):
         value_end[wire_type == FIXED32] += 4
         value_end[wire_type == FIXED64] += 8
-        for i in np.flatnonzero(wire_type == START_GROUP).tolist():
+        for i in (wire_type == START_GROUP).nonzero()[0].tolist():
             value_end[i] = _skip_group(
                 memoryview(data), int(value_start[i]), int(stop[i]), [int(number[i])]
             )

@@ -44,6 +44,7 @@ from onnxroot.tables import Tables
 
 if TYPE_CHECKING:
     from onnxroot._rntuple_write import ModelWriter
+    from onnxroot._root_file import RootFile
     from onnxroot._stored import StoredModel
     from onnxroot._verify import Report
     from onnxroot.model import Model
@@ -107,7 +108,6 @@ def write(  # noqa: PLR0913  (each by name)
         OSError: A file can't be read or written.
     """
     from onnxroot._store import Content, check_destination, put  # noqa: PLC0415  (uproot takes 0.3 s)
-    from onnxroot._stored import StoredModel  # noqa: PLC0415
 
     address = parse_address(destination)
     refuse_remote(address)
@@ -147,9 +147,7 @@ def write(  # noqa: PLR0913  (each by name)
 
         content = Content(
             write=write_model,
-            prove=lambda file: _prove(
-                StoredModel(file, address.directory, lists), source.data, dict(files)
-            ),
+            prove=lambda file: _prove(file, address.directory, lists, source.data, dict(files)),
             compression=compression,
             nbytes=sum(t.nbytes + sum(map(len, buffers.arrays)) for t, buffers in parts),
             release=parts.clear,
@@ -451,12 +449,17 @@ def _versions() -> dict[str, str]:
     }
 
 
-def _prove(stored: StoredModel, data: U8, files: dict[str, U8]) -> None:
+def _prove(
+    file: RootFile, directory: str, lists: dict[str, Lists], data: U8, files: dict[str, U8]
+) -> None:
     """Rebuild the model from what was just written, and compare it with the original.
 
     Raises:
         IntegrityError: They differ.
     """
+    from onnxroot._stored import StoredModel  # noqa: PLC0415  (uproot takes 0.3 s)
+
+    stored = StoredModel(file, directory, lists)
     _compare(stored, stored.document(), data, "the ONNX file")
     for location, document in stored.files.items():
         _compare(stored, document, files[location], location)
