@@ -10,6 +10,8 @@
         model.save("tagger_again.onnx")  # the same bytes
 """
 
+from onnxroot._version import __version__
+
 TYPE_CHECKING = False  # that of typing would take longer to import than all of this
 
 if TYPE_CHECKING:
@@ -55,6 +57,7 @@ __all__ = [
     "OnnxRootError",
     "RemoteError",
     "UnsupportedModelError",
+    "__version__",
     "convert",
     "convert_many",
     "copy",

@@ -147,15 +147,22 @@ class NTuple:
         is_large = sum(level.nbytes for c in columns.values() for level in c.levels()) > _LARGE
         digest, turns = xxhash.xxh64(), Turns()
 
-        def page(task: tuple[int, _Task]) -> _Page:
-            number, (level, where, encoding) = task
-            with turns.of(number) as wait:
-                values = level[where]
-                wait()
-                digest.update(memoryview(np.ascontiguousarray(values).view(np.uint8)))
+        def page(task: _Task) -> _Page:
+            level, where, encoding = task
+            values = np.ascontiguousarray(level[where])
+            digest.update(memoryview(values.view(np.uint8)))
             return self._page(values, encoding)
 
-        pages = (in_order if is_large else map)(page, enumerate(chain(*cut)))
+        def page_in_turn(task: tuple[int, _Task]) -> _Page:
+            number, (level, where, encoding) = task
+            with turns.of(number) as wait:
+                values = np.ascontiguousarray(level[where])
+                wait()
+                digest.update(memoryview(values.view(np.uint8)))
+            return self._page(values, encoding)
+
+        tasks = chain(*cut)
+        pages = in_order(page_in_turn, enumerate(tasks)) if is_large else map(page, tasks)
         n_rows = len(next(iter(columns.values())))
         self._add(n_rows, (islice(pages, len(tasks)) for tasks in cut))
         return digest.hexdigest()

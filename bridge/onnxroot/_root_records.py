@@ -168,8 +168,11 @@ class Key:
     @property
     def length(self) -> int:
         """Length of the key itself."""
-        texts = sum(len(root_text(t)) for t in (self.class_name, self.name, self.title))
-        return (_BIG_KEY if self.big else _SMALL_KEY).size + texts
+        return (_BIG_KEY if self.big else _SMALL_KEY).size + len(self._texts)
+
+    @property
+    def _texts(self) -> bytes:
+        return root_text(self.class_name) + root_text(self.name) + root_text(self.title)
 
     @property
     def is_directory(self) -> bool:
@@ -179,17 +182,18 @@ class Key:
     def to_bytes(self) -> bytes:
         """Return the key."""
         version, layout = (1004, _BIG_KEY) if self.big else (4, _SMALL_KEY)
+        texts = self._texts
         numbers = layout.pack(
             self.nbytes,
             version,
             self.object_nbytes,
             self.datime,
-            self.length,
+            layout.size + len(texts),
             self.cycle,
             self.seek_key,
             self.seek_directory,
         )
-        return numbers + b"".join(map(root_text, (self.class_name, self.name, self.title)))
+        return numbers + texts
 
     def before(self, content: bytes, position: int) -> bytes:
         """Return a record: this key, made to fit, and some content, for a position in the file."""

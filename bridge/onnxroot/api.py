@@ -33,6 +33,7 @@ from onnxroot._source import Source, check_source, name_of, source_of
 from onnxroot._spans import Buffers
 from onnxroot._spec import FORMAT_VERSION
 from onnxroot._transaction import Transaction
+from onnxroot._version import __version__
 from onnxroot.adapter import Options
 from onnxroot.errors import (
     FormatError,
@@ -436,14 +437,12 @@ def _provenance(source: Source) -> dict[str, str]:
 
 @cache
 def _versions() -> dict[str, str]:
-    from importlib.metadata import version  # noqa: PLC0415  (20 ms that readers need not spend)
-
     import onnx  # noqa: PLC0415  (it is there: it gave the schema)
 
     from onnxroot._rntuple_write import UPROOT_VERSION  # noqa: PLC0415
 
     return {
-        "onnxroot": version("onnxroot"),
+        "onnxroot": __version__,
         "onnx": onnx.__version__,
         "uproot": UPROOT_VERSION,
     }

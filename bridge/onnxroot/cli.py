@@ -18,6 +18,7 @@ from onnxroot._cli_shared import NAMES, plain_errors, shown
 from onnxroot._limits import Limits
 from onnxroot._output import print_json, say
 from onnxroot._readable import readable
+from onnxroot._version import __version__
 
 __all__ = ["main"]
 
@@ -56,7 +57,7 @@ def _print_include_dir(context: click.Context, _: click.Parameter, asked: bool) 
     help="Let a file that you trust ask for more: depth, table_nbytes, table_ratio, object_ratio, "
     "payload_ratio.",
 )
-@click.version_option(package_name="onnxroot", message="onnxroot %(version)s")
+@click.version_option(__version__, message="onnxroot %(version)s")
 def main(*, quiet: bool, verbose: bool, debug: bool, limits: Limits) -> None:
     """Keep trained models beside the data: ONNX models in ROOT files, exactly.
 
