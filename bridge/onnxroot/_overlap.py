@@ -7,13 +7,13 @@ a machine share them. What is done ahead is bounded, and with it the memory it t
 from __future__ import annotations
 
 import os
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import chain, islice
-from threading import Condition
-from typing import Generic, TypeVar
+from queue import Empty, SimpleQueue
+from threading import Lock, Thread
+from typing import Generic, TypeVar, cast
 
 __all__ = ["Ahead", "Turns", "in_order", "new_pool"]
 
@@ -44,17 +44,72 @@ def in_order(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
     if len(first) < 2:  # threads would take longer to start
         yield from map(function, first)
         return
-    waiting: deque[Future[R]] = deque()
-    pool = new_pool()
+    threads = _Threads(function)
+    n_given = n_yielded = 0
     try:
         for item in chain(first, items):
-            waiting.append(pool.submit(function, item))
-            if len(waiting) > _BACKLOG:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+            threads.give(n_given, item)
+            n_given += 1
+            if n_given - n_yielded > _BACKLOG:
+                yield threads.result(n_yielded)
+                n_yielded += 1
+        for number in range(n_yielded, n_given):
+            yield threads.result(number)
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        threads.stop()
+
+
+class _Threads(Generic[T, R]):
+    """Threads that apply a function to numbered items.
+
+    Queues take a quarter of the time of `concurrent.futures`, 5 us an item, which is felt where a
+    result takes less than a millisecond: while Python is busy with that, other threads wait for it.
+    """
+
+    def __init__(self, function: Callable[[T], R]) -> None:
+        """Start them."""
+        self._function = function
+        self._tasks: SimpleQueue[tuple[int, T] | None] = SimpleQueue()
+        self._done: SimpleQueue[tuple[int, R | None, BaseException | None]] = SimpleQueue()
+        self._early: dict[int, tuple[R | None, BaseException | None]] = {}
+        self._threads = [
+            Thread(target=self._work, name=f"onnxroot_{number}") for number in range(_N_THREADS)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def _work(self) -> None:
+        while (task := self._tasks.get()) is not None:
+            number, item = task
+            try:
+                self._done.put((number, self._function(item), None))
+            except BaseException as error:  # noqa: BLE001  (the caller's thread raises it)
+                self._done.put((number, None, error))
+            del task, item  # while it waits for others
+
+    def give(self, number: int, item: T) -> None:
+        """Let a thread work on an item, when it is through with those before."""
+        self._tasks.put((number, item))
+
+    def result(self, number: int) -> R:
+        """Return the result for an item, or raise its error; only once."""
+        while number not in self._early:
+            which, value, error = self._done.get()
+            self._early[which] = value, error
+        value, error = self._early.pop(number)
+        if error is not None:
+            raise error
+        return cast("R", value)
+
+    def stop(self) -> None:
+        """Give up what no thread has begun, and wait for the rest."""
+        with suppress(Empty):
+            while True:
+                self._tasks.get_nowait()
+        for _ in self._threads:
+            self._tasks.put(None)
+        for thread in self._threads:
+            thread.join()
 
 
 class Turns:
@@ -62,8 +117,14 @@ class Turns:
 
     def __init__(self) -> None:
         """Begin with task 0."""
-        self._next = 0
-        self._changed = Condition()
+        self._gates: dict[int, Lock] = {}
+        self._gate(0).release()
+
+    def _gate(self, number: int) -> Lock:
+        """Return the lock that is free once a task's turn has come."""
+        lock = Lock()
+        lock.acquire()
+        return self._gates.setdefault(number, lock)
 
     @contextmanager
     def of(self, number: int) -> Iterator[Callable[[], None]]:
@@ -75,18 +136,20 @@ class Turns:
         Yields:
             What waits until the tasks before this one are through with theirs.
         """
+        has_come = False
 
         def wait() -> None:
-            with self._changed:
-                self._changed.wait_for(lambda: self._next == number)
+            nonlocal has_come
+            if not has_come:
+                self._gate(number).acquire()
+                has_come = True
 
         try:
             yield wait
         finally:
             wait()
-            with self._changed:
-                self._next += 1
-                self._changed.notify_all()
+            del self._gates[number]
+            self._gate(number + 1).release()
 
 
 class Ahead(Generic[R]):

@@ -288,7 +288,7 @@ class TableReader:
             return {number: self._column(number, cluster) for number in numbers}
         columns = {number: self._new_column(number, cluster) for number in numbers}
         tasks = [task for _, waiting in columns.values() for task in waiting]
-        for _ in self._file.pool().map(self._fill, tasks):
+        for _ in in_order(self._fill, tasks):
             pass
         return {number: values for number, (values, _) in columns.items()}
 
