@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,7 @@ def test_public_names():
     assert set(onnxroot.__all__) == PUBLIC
     for name in PUBLIC:
         assert getattr(onnxroot, name).__doc__
+    assert onnxroot.__version__ == version("onnxroot")
 
 
 USES = [

@@ -10,7 +10,7 @@
         model.save("tagger_again.onnx")  # the same bytes
 """
 
-from onnxroot._version import __version__
+from onnxroot._version import __version__ as __version__
 
 TYPE_CHECKING = False  # that of typing would take longer to import than all of this
 
@@ -57,7 +57,6 @@ __all__ = [
     "OnnxRootError",
     "RemoteError",
     "UnsupportedModelError",
-    "__version__",
     "convert",
     "convert_many",
     "copy",
