@@ -133,23 +133,35 @@ class Document:
 
         What can be given away as it is, is not copied.
         """
-        edges = [] if self._edits else self._edges()
-        for first, last in pairwise([0, *edges, self.nbytes]):
+        for first, last, piece in self._parts():
             for start in range(first, last, nbytes):
-                yield self.render(start, min(start + nbytes, last))
+                stop = min(start + nbytes, last)
+                if piece is None:
+                    yield self.render(start, stop)
+                else:
+                    yield piece[start - first : stop - first]
 
-    def _edges(self) -> list[int]:
-        """Return where long payloads and pieces of stretches begin and end in a canonical file."""
-        edges: list[int] = []
-        for hole in (self._hole_stop - self._hole_start >= _LONG).nonzero()[0].tolist():
+    def _parts(self) -> Iterator[tuple[int, int, U8 | None]]:
+        """Yield the parts of the file, in order: long payloads, long pieces of stretches, the rest.
+
+        Yields:
+            Where it begins and ends, and its bytes if it is a piece.
+        """
+        last = 0
+        is_long = self._hole_stop - self._hole_start >= _LONG
+        for hole in [] if self._edits else is_long.nonzero()[0].tolist():
             at, stop = int(self._hole_start[hole]), int(self._hole_stop[hole])
-            edges.append(at)
+            yield last, at, None
+            last = at
             for piece in self._pieces(hole, at, stop):
                 if len(piece) >= _LONG:
-                    edges += [at, at + len(piece)]
+                    yield last, at, None
+                    last = at + len(piece)
+                    yield at, last, piece
                 at += len(piece)
-            edges.append(stop)
-        return edges
+            yield last, stop, None
+            last = stop
+        yield last, self.nbytes, None
 
     def render(self, start: int, stop: int) -> U8:
         """Return bytes `start` to `stop` of the file: a new array, or one not to be written to."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import count
 from typing import Any, Final, NamedTuple
@@ -83,15 +83,26 @@ def record_tasks(
     """
     turns, n_turns = Turns(), count()
 
+    def have(arrays: Iterable[npt.NDArray[Any]]) -> None:
+        for array in arrays:
+            digest.update(memoryview(array.view(np.uint8)))
+
     def records(
         field: Field, rows: I64, page: PageOfList, turn: int, before: list[npt.NDArray[Any]]
     ) -> list[tuple[int, U8]]:
         with turns.of(turn) as wait:
             values = page.read()
             wait()
-            for array in (*before, values):
-                digest.update(memoryview(array.view(np.uint8)))
+            have([*before, values])
         return encoded(field, rows, page.first, values, expected.get(field.name))
+
+    def first_texts(
+        task: RecordTask, turn: int, before: list[npt.NDArray[Any]]
+    ) -> list[tuple[int, U8]]:
+        with turns.of(turn) as wait:
+            wait()
+            have(before)
+        return task()
 
     tasks: dict[str, list[RecordTask]] = {}
     before: list[npt.NDArray[Any]] = []
@@ -107,6 +118,8 @@ def record_tasks(
                 partial(encoded_texts, field, rows, *texts, slice(first, first + _TEXTS), known)
                 for first in range(0, len(texts[0]) - 1, _TEXTS)
             ]
+            tasks[name][0] = partial(first_texts, tasks[name][0], next(n_turns), before)
+            before = []
             continue
         tasks[name] = []
         for page in pages(last):

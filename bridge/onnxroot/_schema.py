@@ -259,7 +259,7 @@ class Schema:
                 )
                 code += 1
             messages[name] = MessageType(name, tuple(made))
-            if len(messages[name].optional) > 64:
+            if len(made) > 64 and len(messages[name].optional) > 64:
                 raise FormatError(f"{name} has over 64 optional fields: `presence` has 64 bits")
         return cls(messages)
 
