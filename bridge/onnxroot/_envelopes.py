@@ -36,6 +36,7 @@ _HEADER, _FOOTER, _PAGE_LIST = 1, 2, 3  # envelope types
 _LENGTH_BITS = 16  # the length stands above the type
 _DEFERRED = 1  # flag of a column that was added later
 _PAGE = struct.Struct("<iiQ")  # of a page that a simple locator points to
+_ONE_PAGE = struct.Struct("<qIiiQ")  # a list frame with one of these
 _FIELD = struct.Struct("<IIIHH")
 _COLUMN = struct.Struct("<HHIHH")
 _GROUP = struct.Struct("<QQIQ")
@@ -284,6 +285,12 @@ def _pages(reader: _Reader) -> ColumnPages:
 
     The frame goes on with the first element of the column, and its compression.
     """
+    if len(reader.data) - reader.position >= _ONE_PAGE.size:  # most have one
+        size, n, n_elements, nbytes, offset = _ONE_PAGE.unpack_from(reader.data, reader.position)
+        if n == 1 and nbytes >= 0 and size <= -_ONE_PAGE.size:
+            reader.position -= size
+            page = Page(abs(n_elements), offset, nbytes, n_elements < 0)
+            return ColumnPages([page], page.n_elements, nbytes)
     stop, n = reader.list_frame()
     pages, all_elements, all_bytes = [], 0, 0
     for _ in range(n):

@@ -5,7 +5,7 @@ Whatever uproot makes of a damaged file, the callers see `FormatError` or `Integ
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import partial
 from itertools import accumulate, chain, islice, pairwise
 from types import MappingProxyType
@@ -35,6 +35,7 @@ I64 = npt.NDArray[np.int64]
 
 _NONE: Final[Mapping[str, Any]] = MappingProxyType({})
 _INT64: Final = np.dtype(np.int64)
+_WIDEST: Final = 8  # bytes of a value
 _LARGE = 1 << 17  # elements of a cluster that is worth several threads
 _MERGED = (
     "the file was probably merged with hadd, of models that differ: restore it from the original"
@@ -46,10 +47,10 @@ def _is_storage(where: str) -> bool:
     return where.rpartition("/")[0].endswith(f"/{TENSORS}")
 
 
-def _itemsize(types: Sequence[int], number: int) -> int:
+def _itemsize(code: int) -> int:
     """Return how long a value of a column is; of an encoding that is not ours, how long at most."""
-    encoding = ENCODINGS.get(types[number]) if number < len(types) else None
-    return encoding.dtype.itemsize if encoding else 8
+    encoding = ENCODINGS.get(code)
+    return encoding.dtype.itemsize if encoding else _WIDEST
 
 
 _Task = tuple[Page, Encoding, npt.NDArray[Any]]
@@ -144,10 +145,11 @@ class TableReader:
         limits, most = self._file.limits, 0
         stored: set[tuple[int, int]] = set()
         unpacked = payload = 0
+        sizes = list(map(_itemsize, self._types))
         self._file.prefetch(self._pages.page_lists(range(self._pages.n_clusters)))
         for cluster in range(self._pages.n_clusters):
             for number, column in enumerate(self._pages.cluster(cluster)):
-                nbytes = column.n_elements * _itemsize(self._types, number)
+                nbytes = column.n_elements * (sizes[number] if number < len(sizes) else _WIDEST)
                 if column.num_bytes > nbytes:  # they would be fetched
                     raise FormatError(
                         f"{self.where}: pages of column {number} are longer than what they hold; "
@@ -158,7 +160,7 @@ class TableReader:
                     most = max(most, nbytes)
                 else:
                     unpacked += nbytes
-                    stored.update(page[1:3] for page in column.pages)  # where, and how long
+                    stored.update([page[1:3] for page in column.pages])  # where, and how long
         limits.check_table(self.where, sum(nbytes for _, nbytes in stored), unpacked)
         limits.check_payload(self.where, self._file.nbytes, payload)
         if most > CHUNK_NBYTES:
