@@ -1,5 +1,7 @@
 """Work that is done ahead: in order, and bounded."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from threading import Event
@@ -33,6 +35,11 @@ def test_an_error_takes_the_place_of_its_result() -> None:
     assert [next(results) for _ in range(3)] == [0, 0, 1]
     with pytest.raises(ZeroDivisionError):
         next(results)
+
+
+def test_results_that_nobody_fetched_do_not_keep_python_from_its_end() -> None:
+    code = "from onnxroot._overlap import in_order as f; held = f(str, range(99)); next(held)"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
 def test_numbers_are_worked_out_ahead_but_not_behind_the_stop() -> None:
