@@ -7,6 +7,7 @@ a machine share them. What is done ahead is bounded, and with it the memory it t
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -104,7 +105,12 @@ class _Threads(Generic[T, R]):
         return cast("R", value)
 
     def stop(self) -> None:
-        """Give up what no thread has begun, and wait for the rest."""
+        """Give up what no thread has begun, and wait for the rest.
+
+        When Python itself ends, its threads have ended or stand still: none would ever be done.
+        """
+        if sys.is_finalizing():
+            return
         with suppress(Empty):
             while True:
                 self._tasks.get_nowait()
