@@ -17,9 +17,9 @@ import xxhash
 
 from onnxroot._encodings import CHAR, ENCODINGS, Encoding, decode
 from onnxroot._envelopes import Page
-from onnxroot._lists_read import PageOfList, RecordTask, are_long, record_tasks
+from onnxroot._lists_read import PageOfList, are_long, record_tasks
 from onnxroot._manifest import TableInfo
-from onnxroot._overlap import in_order
+from onnxroot._overlap import called, in_order
 from onnxroot._page_map import Anchor, PageMap, read_piece
 from onnxroot._records import LongColumn, Records, can_be_long
 from onnxroot._root_file import RootFile
@@ -55,10 +55,6 @@ def _itemsize(code: int) -> int:
 
 _Task = tuple[Page, Encoding, npt.NDArray[Any]]
 """A page, how its values stand there, and where they go."""
-
-
-def _called(task: RecordTask) -> list[tuple[int, U8]]:
-    return task()
 
 
 def open_table(file: RootFile, directory: str, name: str, info: TableInfo) -> TableReader:
@@ -217,7 +213,7 @@ class TableReader:
             arrays |= self._arrays(copy, large - {self._columns[name][-1] for name in long})
             pages = partial(self._pages_of_list, copy)
             tasks, left = record_tasks(self._columns, long, expected, arrays, pages, digest)
-            recorded = in_order(_called, chain(*tasks.values()))
+            recorded = in_order(called, chain(*tasks.values()))
             for name, numbers in self._columns.items():
                 if name in long:
                     records = list(chain(*islice(recorded, len(tasks[name]))))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 
 import numpy as np
 import numpy.typing as npt
+
+from onnxroot._overlap import Threads
 
 __all__ = ["Sha256", "Sha256Sums", "sha256_of"]
 
@@ -24,8 +24,8 @@ class Sha256:
     def __init__(self) -> None:
         """Start the thread."""
         self._digest = hashlib.sha256()
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="sha256")
-        self._waiting: deque[Future[None]] = deque()
+        self._thread = Threads(self._update, 1)
+        self._n_given = self._n_done = 0
         self._next: list[memoryview] = []
         self._next_nbytes = 0
 
@@ -40,7 +40,7 @@ class Sha256:
         traceback: TracebackType | None,
     ) -> None:
         """Stop the thread."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._thread.__exit__(kind, error, traceback)
 
     def update(self, window: npt.NDArray[np.uint8]) -> None:
         """Queue an array, which must not change until it was hashed."""
@@ -51,10 +51,16 @@ class Sha256:
 
     def _submit(self) -> None:
         """Let the thread have what was queued."""
-        if len(self._waiting) >= _BACKLOG:
-            self._waiting.popleft().result()
-        self._waiting.append(self._pool.submit(self._update, self._next))
+        if self._n_given - self._n_done >= _BACKLOG:
+            self._wait()
+        self._thread.give(self._next)
+        self._n_given += 1
         self._next, self._next_nbytes = [], 0
+
+    def _wait(self) -> None:
+        """Wait for the oldest part."""
+        self._thread.result(self._n_done)
+        self._n_done += 1
 
     def _update(self, windows: list[memoryview]) -> None:
         for window in windows:
@@ -63,8 +69,8 @@ class Sha256:
     def hexdigest(self) -> str:
         """Wait for all that was queued; return the digest in hexadecimal."""
         self._submit()
-        while self._waiting:
-            self._waiting.popleft().result()
+        while self._n_done < self._n_given:
+            self._wait()
         return self._digest.hexdigest()
 
 
@@ -78,8 +84,8 @@ class Sha256Sums:
             arrays: What is to be hashed, one after the other.
         """
         self._stopped = False
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="sha256")
-        self._sums: list[Future[str]] = []
+        self._thread = Threads(self._sum, 1)
+        self._sums: list[str] = []
         self.add(arrays)
 
     def __enter__(self) -> Sha256Sums:
@@ -94,15 +100,18 @@ class Sha256Sums:
     ) -> None:
         """Stop the thread."""
         self._stopped = True
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._thread.__exit__(kind, error, traceback)
 
     def add(self, arrays: Sequence[npt.NDArray[np.uint8]]) -> None:
         """Hash more arrays, after the others."""
-        self._sums += [self._pool.submit(self._sum, array) for array in arrays]
+        for array in arrays:
+            self._thread.give(array)
 
     def __getitem__(self, number: int) -> str:
         """Wait for the SHA-256 of that array; return it in hexadecimal."""
-        return self._sums[number].result()
+        while len(self._sums) <= number:
+            self._sums.append(self._thread.result(len(self._sums)))
+        return self._sums[number]
 
     def _sum(self, data: npt.NDArray[np.uint8]) -> str:
         digest = hashlib.sha256()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -14,6 +13,7 @@ from pathlib import Path
 from onnxroot._address import Address
 from onnxroot._file_locks import lock_file
 from onnxroot._limits import DEFAULT_LIMITS, Limits
+from onnxroot._overlap import Threads, called
 from onnxroot._readable import near
 from onnxroot._rntuple_write import ModelWriter, add_streamer_info
 from onnxroot._root_edit import RootEdit
@@ -158,11 +158,11 @@ def _put_into(
         edit.replace_streamer_infos(infos)
     content.release()
     patches = edit.stage()
-    with ThreadPoolExecutor(1) as pool:
-        done = pool.submit(meanwhile)
+    with Threads[Callable[[], None], None](called, 1) as thread:
+        thread.give(meanwhile)
         with RootFile(edit.path, patches=patches, limits=limits) as file:
             content.prove(file)
-    done.result()
+        thread.result(0)
     edit.commit()
 
 

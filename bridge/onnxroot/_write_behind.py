@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import io
 import os
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Final
+
+from onnxroot._overlap import Threads
 
 __all__ = ["NewFile", "WriteBehind"]
 
@@ -31,8 +32,8 @@ class WriteBehind:
         """
         self._handle = handle
         self._waiting = 0
-        self._pool: ThreadPoolExecutor | None = None
-        self._done: Future[None] | None = None
+        self._thread: Threads[int, None] | None = None
+        self._n_begun = 0
 
     def __enter__(self) -> WriteBehind:
         """Return the object."""
@@ -49,10 +50,11 @@ class WriteBehind:
         Raises:
             OSError: The bytes do not get to the disk.
         """
-        if self._pool is not None:
-            self._pool.shutdown(wait=True)
-        if self._done is not None and kind is None:
-            self._done.result()
+        if self._thread is None:
+            return
+        with self._thread:
+            if kind is None:
+                self._thread.result(self._n_begun - 1)
 
     def wrote(self, nbytes: int) -> None:
         """Note that more was written.
@@ -61,14 +63,17 @@ class WriteBehind:
             OSError: What was written before does not get to the disk.
         """
         self._waiting += nbytes
-        if self._waiting < _STEP or (self._done is not None and not self._done.done()):
+        if self._waiting < _STEP:
             return
-        if self._done is not None:
-            self._done.result()  # the system tells an error once
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(1, thread_name_prefix="write-behind")
+        if self._thread is None:
+            self._thread = Threads(_to_disk, 1)
+        elif self._thread.is_done(self._n_begun - 1):
+            self._thread.result(self._n_begun - 1)  # the system tells an error once
+        else:
+            return
         self._waiting = 0
-        self._done = self._pool.submit(_to_disk, self._handle)
+        self._thread.give(self._handle)
+        self._n_begun += 1
 
 
 class NewFile:
