@@ -1,11 +1,16 @@
 """Columns in the pages of RNTuples: split, compressed, and as uproot reads them."""
 
+from contextlib import suppress
+from typing import Any
+
+import cramjam
 import numpy as np
 import pytest
 import uproot
 
-from onnxroot._compress import COMPRESSIONS, nbytes_of, parse_compression
+from onnxroot._compress import COMPRESSIONS, decompressed, nbytes_of, parse_compression
 from onnxroot._encodings import ENCODINGS, decode, encode
+from onnxroot.errors import FormatError
 
 pytestmark = pytest.mark.usefixtures("both_twins")
 
@@ -69,3 +74,36 @@ def test_what_does_not_shrink_is_stored(n_zeros: int) -> None:
     noise = np.random.default_rng(7).integers(0, 256, 100_000, dtype=np.uint8)
     data = np.append(np.zeros(n_zeros, np.uint8), noise)
     assert parse_compression("zstd")(data) == [memoryview(data)]
+
+
+@pytest.mark.parametrize("coder", [uproot.ZLIB(1), uproot.LZMA(1), uproot.LZ4(1), uproot.ZSTD(1)])
+@pytest.mark.parametrize("nbytes", [2000, (1 << 22) + 5, (1 << 24) + (1 << 21)])
+def test_blocks_as_uproot_writes_them(coder: Any, nbytes: int) -> None:
+    """The longest takes two of them."""
+    data = np.repeat(np.arange(nbytes // 50 + 1, dtype=np.uint16), 25).view(np.uint8)[:nbytes]
+    stored = np.frombuffer(uproot.compression.compress(data.tobytes(), coder), np.uint8)
+    assert np.array_equal(decompressed(stored, nbytes), data)
+
+
+@pytest.mark.parametrize("compression", ["zstd", "lz4", "lzma"])
+def test_blocks_that_lie(compression: str) -> None:
+    data = np.arange(100_000, dtype="<u4").repeat(3).view(np.uint8)
+    stored = np.frombuffer(b"".join(parse_compression(compression)(data)), np.uint8)
+    n = len(data)
+    for nbytes in (n - 1, n + 1):
+        with pytest.raises(FormatError, match=f"hold {n} bytes, expected {nbytes}"):
+            decompressed(stored, nbytes)
+        lie = stored.copy()
+        lie[6:9] = np.frombuffer(nbytes.to_bytes(3, "little"), np.uint8)
+        if compression == "zstd":  # of others cramjam cuts it, or adds zeros: digests see that
+            with pytest.raises((FormatError, cramjam.DecompressionError)):
+                decompressed(lie, nbytes)
+    for at in range(9, len(stored), len(stored) // 50):  # what the libraries let pass has a digest
+        bad = stored.copy()
+        bad[at] ^= 0x10
+        with suppress(FormatError, cramjam.DecompressionError):
+            assert len(decompressed(bad, n)) == n
+    bad = stored.copy()
+    bad[9] ^= 1  # the checksum of LZ4, and what the others begin with
+    with pytest.raises((FormatError, cramjam.DecompressionError)):
+        decompressed(bad, n)

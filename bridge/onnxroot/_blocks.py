@@ -8,19 +8,28 @@ Source: ``core/zip/src/RZip.cxx`` in ROOT's repository.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from onnxroot.errors import FormatError
 
-__all__ = ["check_blocks"]
+__all__ = ["Block", "parse_blocks"]
 
 _HEADER_NBYTES: Final = 9
 _MOST_RATIO: Final = 1 << 15  # zstd's: a run of 128 KiB in 4 bytes; the others do less
 _ALGORITHMS: Final = frozenset({b"ZL", b"XZ", b"L4", b"ZS"})
 
 
-def check_blocks(data: memoryview, nbytes: int) -> None:
-    """Check that blocks fill all of some bytes, and unpack to as many as are expected.
+class Block(NamedTuple):
+    """A block: its algorithm, where its content is in the bytes, and how long it was."""
+
+    algorithm: bytes
+    start: int
+    stop: int
+    nbytes: int
+
+
+def parse_blocks(data: memoryview, nbytes: int) -> list[Block]:
+    """Find blocks that fill all of some bytes, and unpack to as many as are expected.
 
     Args:
         data: The blocks, end to end.
@@ -29,6 +38,7 @@ def check_blocks(data: memoryview, nbytes: int) -> None:
     Raises:
         FormatError: They do not.
     """
+    found: list[Block] = []
     position = total = 0
     while position < len(data):
         header = bytes(data[position : position + _HEADER_NBYTES])
@@ -38,7 +48,10 @@ def check_blocks(data: memoryview, nbytes: int) -> None:
         unpacked = int.from_bytes(header[6:9], "little")
         if not stored or unpacked > stored * _MOST_RATIO:
             raise FormatError(f"a block of {stored} bytes can't unpack to {unpacked}")
-        position += _HEADER_NBYTES + stored
+        start = position + _HEADER_NBYTES
+        position = start + stored
         total += unpacked
+        found.append(Block(header[:2], start, position, unpacked))
     if position != len(data) or total != nbytes:
         raise FormatError(f"compressed blocks hold {total} bytes, expected {nbytes}")
+    return found

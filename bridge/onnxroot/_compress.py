@@ -9,12 +9,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
+import cramjam
 import numpy as np
 import numpy.typing as npt
 import uproot
 import xxhash
 
-from onnxroot._blocks import check_blocks
+from onnxroot._blocks import parse_blocks
+from onnxroot._memory import new_buffer
+from onnxroot.errors import FormatError
 
 __all__ = [
     "COMPRESSIONS",
@@ -80,21 +83,40 @@ class Compression:
         return [self.head + b"".join(n.to_bytes(3, "little") for n in sizes) + checksum, content]
 
 
-def decompressed(blocks: U8, nbytes: int) -> U8:
+def decompressed(data: U8, nbytes: int) -> U8:
     """Decompress blocks of any of ROOT's kinds.
 
     Args:
-        blocks: All of them, end to end.
+        data: All of them, end to end.
         nbytes: How many bytes they must give; no memory is taken before they say so.
 
     Raises:
-        FormatError: They say something else. Uproot raises others where they are damaged.
+        FormatError: They say something else. The libraries raise others where they are damaged.
     """
-    check_blocks(memoryview(blocks), nbytes)
-    chunk = uproot.source.chunk.Chunk.wrap(None, blocks)
-    cursor = uproot.source.cursor.Cursor(0)
-    found = uproot.compression.decompress(chunk, cursor, {}, len(blocks), nbytes)
-    return np.frombuffer(found.raw_data, np.uint8)
+    blocks = parse_blocks(memoryview(data), nbytes)
+    out, at = new_buffer(nbytes), 0
+    for block in blocks:
+        content, place = data[block.start : block.stop], out[at : at + block.nbytes]
+        if block.algorithm == b"ZS":  # uproot would have it made elsewhere, and filled with 0
+            n = cramjam.zstd.decompress_into(content, place)
+        else:
+            n = _decompress_into(block.algorithm, content, place)
+        if n != block.nbytes:
+            raise FormatError(f"a block unpacks to {n} bytes, its header says {block.nbytes}")
+        at += block.nbytes
+    return out
+
+
+def _decompress_into(algorithm: bytes, content: U8, out: U8) -> int:
+    """Decompress one block; return how many bytes it gave, if there is room for them."""
+    if algorithm == _LZ4[:2]:
+        checksum, content = content[:_CHECKSUM_NBYTES], content[_CHECKSUM_NBYTES:]
+        if xxhash.xxh64_digest(content) != checksum.tobytes():
+            raise FormatError("the checksum of a block is wrong")
+    found = np.frombuffer(_CODERS[algorithm].decompress(content, len(out)), np.uint8)
+    if len(found) == len(out):
+        out[:] = found
+    return len(found)
 
 
 def nbytes_of(pieces: Iterable[Piece]) -> int:
@@ -103,6 +125,8 @@ def nbytes_of(pieces: Iterable[Piece]) -> int:
 
 
 _LZ4: Final = b"L4\x01"
+_CHECKSUM_NBYTES: Final = 8
+_CODERS: Final = {b"L4": uproot.LZ4(1), b"XZ": uproot.LZMA(1), b"ZL": uproot.ZLIB(1)}
 _KINDS: Final = {  # ROOT's number, the begin of a block, uproot's class, lowest and highest level
     "zstd": (5, b"ZS\x01", uproot.ZSTD, 1, 22),
     "lz4": (4, _LZ4, uproot.LZ4, 1, 12),

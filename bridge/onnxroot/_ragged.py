@@ -20,7 +20,6 @@ __all__ = [
     "exclusive_sum",
     "gather",
     "group_starts",
-    "reuse_memory",
     "scatter",
 ]
 
@@ -28,7 +27,6 @@ U8 = npt.NDArray[np.uint8]
 I64 = npt.NDArray[np.int64]
 
 _BLOCK = 1 << 20  # bytes that are moved at a time: bounds the memory that it takes
-_KEPT = (1 << 25) - (1 << 13)  # bytes; glibc's own limit for this is 32 MiB
 _LONG = 1 << 11  # bytes of a piece that is copied alone
 _MANY = 32  # pieces of one length that are faster copied at once
 
@@ -46,18 +44,6 @@ def are_equal(a: U8, b: U8) -> bool:
 def concatenate(parts: list[npt.NDArray[np.generic]]) -> npt.NDArray[np.generic]:
     """Concatenate, without a copy when there is only one part."""
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
-
-
-def reuse_memory() -> None:
-    """Let the C library keep some of the memory of arrays that are gone, for those to come.
-
-    glibc gives what was a large array back to the system at once, and gets every page of the next
-    one anew, which takes longer than most of what is done with it. From the first larger one that
-    is freed on, it keeps up to twice as much; this one is never touched, and costs nothing.
-
-    Source: mallopt(3), ``M_MMAP_THRESHOLD``.
-    """
-    np.empty(_KEPT, np.uint8)
 
 
 def exclusive_sum(lengths: I64) -> I64:

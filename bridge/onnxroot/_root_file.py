@@ -15,11 +15,11 @@ from typing import Any
 import uproot
 
 from onnxroot._address import TIMEOUT_SECONDS
-from onnxroot._blocks import check_blocks
+from onnxroot._blocks import parse_blocks
 from onnxroot._limits import DEFAULT_LIMITS, Limits
+from onnxroot._memory import reuse_memory
 from onnxroot._overlap import new_pool
 from onnxroot._page_map import U8, Anchor, PageMap, parse_anchor
-from onnxroot._ragged import reuse_memory
 from onnxroot._root_source import open_bytes
 from onnxroot._spec import FORMAT, MANIFEST
 from onnxroot.errors import FormatError, ModelNotFoundError, OnnxRootError
@@ -270,7 +270,7 @@ class RootFile:
         self.limits.check_object("it", max(stored, 0), nbytes)
         if stored != nbytes:
             start = key.data_cursor.index
-            check_blocks(memoryview(self.read(start, start + stored)), nbytes)
+            parse_blocks(memoryview(self.read(start, start + stored)), nbytes)
 
     def not_a_directory(self, directory: str) -> str:
         """Return the first part of a path that is something else than a directory, or ""."""

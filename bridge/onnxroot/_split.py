@@ -19,8 +19,9 @@ import numpy.typing as npt
 from onnxroot._assemble import Part, Parts, inverted, offsets_of
 from onnxroot._layout import wire_values
 from onnxroot._limits import DEFAULT_LIMITS, too_deep
+from onnxroot._memory import reuse_memory
 from onnxroot._overlap import in_order
-from onnxroot._ragged import distinct, exclusive_sum, gather, group_starts, reuse_memory
+from onnxroot._ragged import distinct, exclusive_sum, gather, group_starts
 from onnxroot._records import records_in
 from onnxroot._runs import Run, read_numbers, read_texts
 from onnxroot._schema import Field, MessageType, Schema
