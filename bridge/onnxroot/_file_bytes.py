@@ -21,6 +21,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from onnxroot._memory import new_buffer
 from onnxroot.errors import FormatError
 
 __all__ = ["FileBytes", "is_root_file", "whole_file"]
@@ -88,7 +89,7 @@ class FileBytes:
 
     def _read(self, start: int, stop: int) -> U8:
         start = min(start, self.nbytes)
-        out = np.empty(max(min(stop, self.nbytes) - start, 0), np.uint8)
+        out = new_buffer(max(min(stop, self.nbytes) - start, 0))
         with self._lock:
             self._file.seek(start)
             out = out[: _read_into(self._file, out)]
