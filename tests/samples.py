@@ -81,6 +81,19 @@ def graph_model(
     return helper.make_model(graph, ir_version=8, opset_imports=opsets, producer_name="tests")
 
 
+def many_small_numbers() -> onnx.ModelProto:
+    """Make a model with long lists of numbers and texts that leave most of their bytes 0."""
+    random = np.random.default_rng(3)
+    lists = {
+        "nothing": [0] * 200_000,
+        "signs": random.integers(-100, 100, 200_001).tolist(),
+        "numbers": random.integers(0, 60_000, 200_002).tolist(),
+        "last": [*[0] * 200_000, -(2**60)],
+        "texts": ["BRANCH_LEQ", "LEAF"] * 80_000,
+    }
+    return graph_model(nodes=[helper.make_node("Trees", [], [], domain="tests", **lists)])
+
+
 def raw_tensor(name: str, values: npt.NDArray[np.generic]) -> TensorProto:
     """Make a tensor whose elements are in `raw_data`."""
     return numpy_helper.from_array(values, name)

@@ -9,7 +9,7 @@ import pytest
 import uproot
 
 from onnxroot._compress import COMPRESSIONS, decompressed, nbytes_of, parse_compression
-from onnxroot._encodings import ENCODINGS, decode, encode
+from onnxroot._encodings import ENCODINGS, ZEROS_APART, decode, encode
 from onnxroot.errors import FormatError
 
 pytestmark = pytest.mark.usefixtures("both_twins")
@@ -52,6 +52,12 @@ def test_pages_are_as_specified(code: int, values: list[float], page: str) -> No
     assert encode(np.array(values, encoding.dtype), encoding).tobytes() == bytes.fromhex(page)
 
 
+def unpacked_by_uproot(stored: np.ndarray, nbytes: int) -> np.ndarray:
+    chunk = uproot.source.chunk.Chunk.wrap(None, stored)
+    cursor = uproot.source.cursor.Cursor(0)
+    return uproot.compression.decompress(chunk, cursor, {}, len(stored), nbytes).raw_data
+
+
 @pytest.mark.parametrize("compression", [*COMPRESSIONS, "zstd:9", "lz4:9", "lzma:2"])
 def test_uproot_decompresses_the_blocks(compression: str) -> None:
     weights = np.random.default_rng(7).normal(size=200_000).astype(np.float32)
@@ -61,11 +67,54 @@ def test_uproot_decompresses_the_blocks(compression: str) -> None:
     assert nbytes_of(pieces) == len(stored)
     assert (len(stored) < 0.95 * len(data)) == (compression != "none")
     if compression != "none":
-        chunk = uproot.source.chunk.Chunk.wrap(None, stored)
-        cursor = uproot.source.cursor.Cursor(0)
-        found = uproot.compression.decompress(chunk, cursor, {}, len(stored), len(data))
-        stored = found.raw_data
+        stored = unpacked_by_uproot(stored, len(data))
     assert np.array_equal(stored, data)
+
+
+@pytest.mark.parametrize("code", [0x12, 0x13, 0x14, 0x15, 0x16, 0x18, 0x19, 0x1A, 0x1B])
+@pytest.mark.parametrize("top", [0, 1, 200, 40_000, 1 << 31])
+@pytest.mark.parametrize("n", [40_000, 1 << 17])
+@pytest.mark.parametrize("compression", ["zstd", "lz4"])
+def test_zeros_at_the_end_of_a_page(code: int, top: int, n: int, compression: str) -> None:
+    """Small numbers have many: they are left out, and known to be there."""
+    encoding = ENCODINGS[code]
+    random = np.random.default_rng(7)
+    bits = random.integers(0, top, n, endpoint=True, dtype=np.uint64)
+    if encoding.is_index:
+        bits = np.cumsum(bits)
+    values = bits.astype(f"<u{encoding.dtype.itemsize}").view(encoding.dtype)
+    page = encode(values, encoding)
+    n_zeros = values.nbytes - len(page)
+    assert n_zeros == 0 or n_zeros >= ZEROS_APART
+    if top == 0 and code not in {0x12, 0x14, 0x18}:  # weights are not looked at
+        assert n_zeros == values.nbytes or values.nbytes < ZEROS_APART
+    pieces = parse_compression(compression)(page, n_zeros)
+    stored = np.frombuffer(b"".join(pieces), np.uint8)
+    if len(stored) < values.nbytes:
+        by_uproot = unpacked_by_uproot(stored, values.nbytes)
+        stored = decompressed(stored, values.nbytes)
+        assert np.array_equal(by_uproot, stored)
+    assert stored[: len(page)].tobytes() == page.tobytes()
+    assert not stored[len(page) :].any()
+    found = np.empty_like(values)
+    decode(stored, encoding, found)
+    assert found.tobytes() == values.tobytes()
+
+
+@pytest.mark.parametrize("n_zeros", [1, 1 << 17, (1 << 17) + 1, (1 << 23) + 1])
+def test_zeros_by_themselves(n_zeros: int) -> None:
+    pieces = parse_compression("zstd")(np.zeros(0, np.uint8), n_zeros)
+    stored = np.frombuffer(b"".join(pieces), np.uint8)
+    assert len(stored) < 30 + n_zeros // 10_000
+    assert not decompressed(stored, n_zeros).any()
+
+
+def test_noise_before_zeros_does_not_shrink_alone() -> None:
+    noise = np.random.default_rng(7).integers(0, 256, 1 << 18, dtype=np.uint8)
+    pieces = parse_compression("zstd")(noise, 3 << 18)
+    stored = np.frombuffer(b"".join(pieces), np.uint8)
+    assert 1 << 18 < len(stored) < 1.01 * (1 << 18)
+    assert np.array_equal(decompressed(stored, 1 << 20), np.append(noise, np.zeros(3 << 18)))
 
 
 @pytest.mark.parametrize("n_zeros", [0, 1 << 23])

@@ -13,7 +13,7 @@ import pytest
 import uproot
 
 import onnxroot
-from tests.samples import SAID, graph_model, raw_tensor
+from tests.samples import SAID, graph_model, many_small_numbers, raw_tensor
 from tests.test_root import run_root
 from tests.test_root_update import CREATE
 from tests.test_update import add_objects
@@ -78,6 +78,15 @@ def test_all_clusters_of_the_weights(folder, tmp_path, monkeypatch):
     [rows] = dump(folder, tmp_path / "m.root", [["model/tensors/float", ["values"]]])
     assert len(rows) == 3
     assert np.array_equal(np.concatenate([row[0] for row in rows]).astype(np.float32), values)
+
+
+def test_pages_that_end_in_zeros(folder, tmp_path):
+    """Blocks that no compressor has made."""
+    model = many_small_numbers()
+    onnxroot.write(model, tmp_path / "m.root")
+    [rows] = dump(folder, tmp_path / "m.root", [["model/AttributeProto", ["ints"]]])
+    found = [list(map(float, row[0])) for row in rows]
+    assert found == [list(map(float, a.ints)) for a in model.graph.node[0].attribute]
 
 
 @pytest.mark.parametrize("writer", ["uproot", "ROOT"])

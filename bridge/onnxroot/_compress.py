@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 import cramjam
@@ -54,33 +55,66 @@ class Compression:
     head: bytes
     coder: Any
 
-    def __call__(self, data: U8) -> list[Piece]:
+    def __call__(self, data: U8, n_zeros: int = 0) -> list[Piece]:
         """Compress.
 
         Args:
             data: Some bytes.
+            n_zeros: How many zeros follow them, which need not be in memory.
 
         Returns:
             Blocks, in pieces that belong end to end; or the bytes as they are, where compression
             would not be worth while.
         """
+        if n_zeros and self.head == _ZSTD:
+            pieces = self._blocks(data)
+            if pieces or not len(data):
+                return [*pieces, *_zeros(n_zeros)]
+        if n_zeros:
+            data = np.append(data, np.zeros(n_zeros, np.uint8))
         if not self.head or len(data) < _LEAST_NBYTES:
             return [memoryview(data)]
+        pieces = self._blocks(data)
+        worth_while = pieces and nbytes_of(pieces) + len(data) // _LEAST_GAIN < len(data)
+        return pieces if worth_while else [memoryview(data)]
+
+    def _blocks(self, data: U8) -> list[Piece]:
+        """Return blocks; or none, if one did not shrink: ROOT does not read such ones."""
         pieces: list[Piece] = []
         for start in range(0, len(data), _MOST_NBYTES):
             some = data[start : start + _MOST_NBYTES]
             block = self._block(some)
-            if nbytes_of(block) >= len(some):  # ROOT reads no block that did not shrink
-                return [memoryview(data)]
+            if nbytes_of(block) >= len(some):
+                return []
             pieces += block
-        worth_while = nbytes_of(pieces) + len(data) // _LEAST_GAIN < len(data)
-        return pieces if worth_while else [memoryview(data)]
+        return pieces
 
     def _block(self, data: U8) -> list[Piece]:
         content = memoryview(self.coder.compress(data))
         checksum = xxhash.xxh64_digest(content) if self.head == _LZ4 else b""
-        sizes = (len(content) + len(checksum), len(data))
-        return [self.head + b"".join(n.to_bytes(3, "little") for n in sizes) + checksum, content]
+        return [_header(self.head, len(content) + len(checksum), len(data)) + checksum, content]
+
+
+def _header(head: bytes, nbytes: int, nbytes_before: int) -> bytes:
+    return head + nbytes.to_bytes(3, "little") + nbytes_before.to_bytes(3, "little")
+
+
+@lru_cache(maxsize=64)
+def _zeros(nbytes: int) -> list[bytes]:
+    """Return zstd blocks of ROOT that unpack to zeros; whoever does that need but fill memory.
+
+    Source: RFC 8878, 3.1.1: a frame of one segment, in which a block says a byte and how often.
+    """
+    found = []
+    for start in range(0, nbytes, _MOST_NBYTES):
+        n = min(_MOST_NBYTES, nbytes - start)
+        frame = bytes.fromhex("28b52ffd a0") + n.to_bytes(4, "little")
+        for at in range(0, n, _ZSTD_BLOCK):
+            is_last = at + _ZSTD_BLOCK >= n
+            block = is_last | 1 << 1 | min(_ZSTD_BLOCK, n - at) << 3
+            frame += block.to_bytes(3, "little") + bytes(1)
+        found += [_header(_ZSTD, len(frame), n), frame]
+    return found
 
 
 def decompressed(data: U8, nbytes: int) -> U8:
@@ -97,7 +131,10 @@ def decompressed(data: U8, nbytes: int) -> U8:
     out, at = new_buffer(nbytes), 0
     for block in blocks:
         content, place = data[block.start : block.stop], out[at : at + block.nbytes]
-        if block.algorithm == b"ZS":  # uproot would have it made elsewhere, and filled with 0
+        if _are_zeros(content, block.nbytes):
+            place.fill(0)
+            n = block.nbytes
+        elif block.algorithm == _ZSTD[:2]:  # uproot would have it made elsewhere, and filled with 0
             n = cramjam.zstd.decompress_into(content, place)
         else:
             n = _decompress_into(block.algorithm, content, place)
@@ -105,6 +142,13 @@ def decompressed(data: U8, nbytes: int) -> U8:
             raise FormatError(f"a block unpacks to {n} bytes, its header says {block.nbytes}")
         at += block.nbytes
     return out
+
+
+def _are_zeros(content: U8, nbytes: int) -> bool:
+    """Return whether a block is what we make of zeros, which needs no library."""
+    if len(content) > _LONGEST_OF_ZEROS or not _LEAST_NBYTES <= nbytes <= _MOST_NBYTES:
+        return False
+    return content.tobytes() == _zeros(nbytes)[1]
 
 
 def _decompress_into(algorithm: bytes, content: U8, out: U8) -> int:
@@ -125,10 +169,13 @@ def nbytes_of(pieces: Iterable[Piece]) -> int:
 
 
 _LZ4: Final = b"L4\x01"
+_ZSTD: Final = b"ZS\x01"
+_ZSTD_BLOCK: Final = 1 << 17  # bytes: the most that its blocks have
+_LONGEST_OF_ZEROS: Final = 9 + 4 * (_MOST_NBYTES // _ZSTD_BLOCK)
 _CHECKSUM_NBYTES: Final = 8
 _CODERS: Final = {b"L4": uproot.LZ4(1), b"XZ": uproot.LZMA(1), b"ZL": uproot.ZLIB(1)}
 _KINDS: Final = {  # ROOT's number, the begin of a block, uproot's class, lowest and highest level
-    "zstd": (5, b"ZS\x01", uproot.ZSTD, 1, 22),
+    "zstd": (5, _ZSTD, uproot.ZSTD, 1, 22),
     "lz4": (4, _LZ4, uproot.LZ4, 1, 12),
     "lzma": (2, b"XZ\x00", uproot.LZMA, 1, 9),
 }

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from onnxroot import _kernels
 
-__all__ = ["CHAR", "ENCODINGS", "Encoding", "decode", "encode", "encoding_of"]
+__all__ = ["CHAR", "ENCODINGS", "ZEROS_APART", "Encoding", "decode", "encode", "encoding_of"]
 
 U8 = npt.NDArray[np.uint8]
 
@@ -30,6 +30,9 @@ _UNSIGNED: Final = tuple(np.dtype(f"<u{width}") for width in (1, 1, 2, 4, 4, 8, 
 
 CHAR: Final = 0x02
 """Code of the bytes of strings."""
+
+ZEROS_APART: Final = 1 << 16
+"""So many zeros at the end of a page are not written to memory, but known to be there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,16 +116,27 @@ def encode(values: npt.NDArray[Any], encoding: Encoding) -> U8:
         encoding: Of the column.
 
     Returns:
-        A new array, or a view of values that are stored as they are.
+        A new array, or a view of values that are stored as they are; without the zeros at its end,
+        if they are `ZEROS_APART` or more.
     """
     values = np.ascontiguousarray(values)
     if not encoding.is_split:
         return values.view(np.uint8)
+    page, n = _split(values, encoding)
+    if len(page) - n >= ZEROS_APART:
+        return page[:n]
+    page[n:] = 0
+    return page
+
+
+def _split(values: npt.NDArray[Any], encoding: Encoding) -> tuple[U8, int]:
+    """Split values; return room for a page, and how much of it is filled: what follows is zero."""
     if _kernels.available():
         return _kernels.split_values(values, _kind_of(encoding))
     size, n = encoding.dtype.itemsize, len(values)
     parts = np.zeros((size, n), np.uint8)
     last = values.dtype.type(0)
+    most = 0
     for start in range(0, n, _BLOCK):
         some = values[start : start + _BLOCK]
         if encoding.is_index:
@@ -130,12 +144,14 @@ def encode(values: npt.NDArray[Any], encoding: Encoding) -> U8:
         elif encoding.dtype.kind == "i":
             some = some << 1 ^ some >> 8 * size - 1
         bits = some.view(f"<u{size}")
-        used = size if encoding.dtype.kind == "f" else _bytes_of(int(np.bitwise_or.reduce(bits)))
+        is_weight = _kind_of(encoding) == _kernels.AS_THEY_ARE and size < 8
+        used = size if is_weight else _bytes_of(int(np.bitwise_or.reduce(bits)))
+        most = max(most, used + used % 2)
         narrow = bits.astype(_UNSIGNED[used], copy=False).view(np.uint8)
         width = _UNSIGNED[used].itemsize
         for i in range(used):
             parts[i, start : start + _BLOCK] = narrow[i::width]
-    return parts.reshape(-1)
+    return parts.reshape(-1), most * n
 
 
 def decode(page: U8, encoding: Encoding, out: npt.NDArray[Any]) -> None:
@@ -184,5 +200,5 @@ def _kind_of(encoding: Encoding) -> int:
 
 
 def _bytes_of(bits: int) -> int:
-    """Return how many bytes an unsigned number takes, at least 1."""
-    return max(-(-bits.bit_length() // 8), 1)
+    """Return how many bytes an unsigned number takes: none if it is 0."""
+    return -(-bits.bit_length() // 8)

@@ -27,8 +27,8 @@ enum { STEP = 1 << 13 };  /* records between two marks */
 enum { BLOCK = 1 << 10 }; /* values that are split at a time */
 enum { WORD = 8, SHORT = 16 };
 
-/* As _kernels.py has it: to be raised with every change of a function's arguments. */
-KERNEL int kernels_version(void) { return 2; }
+/* As _kernels.py has it: to be raised with every change of a function's arguments or result. */
+KERNEL int kernels_version(void) { return 3; }
 
 static uint64_t word_at(const uint8_t *data)
 {
@@ -527,18 +527,19 @@ static void join_weights(uint8_t *values, const uint8_t *page, int64_t n, int64_
     }
 }
 
-/* Split values: their lowest bytes, then the next ones, up to the highest. */
+/* Split values: their lowest bytes, then the next ones, up to the highest that are not all zero.
+ * Return how many there are of them: what follows in the page is zero, and the caller's to write. */
 KERNEL int64_t split_values(const uint8_t *values, int64_t n, int64_t size, int kind, uint8_t *page)
 {
     uint64_t bits[BLOCK], last = 0;
     uint32_t words[BLOCK];
     uint16_t halves[2 * BLOCK], low[BLOCK], high[BLOCK];
-    int64_t filled[WORD] = {0}; /* what is not, is zero */
+    int64_t filled[WORD] = {0}, n_filled = 0; /* what is not, is zero */
     if (size != 2 && size != 4 && size != 8)
         return REFUSED;
     if (kind == AS_THEY_ARE && size < WORD) {
         split_weights(page, values, n, size);
-        return n;
+        return size;
     }
     const int top = (int)(8 * size - 1);
     for (int64_t start = 0; start < n; start += BLOCK) {
@@ -571,9 +572,11 @@ KERNEL int64_t split_values(const uint8_t *values, int64_t n, int64_t size, int 
             halve_short(part + start, part + n + start, k % 4 ? high : low, m);
         }
     }
-    for (int64_t k = 0; k < size; k++)
+    while (n_filled < size && filled[n_filled])
+        n_filled++;
+    for (int64_t k = 0; k < n_filled; k++)
         memset(page + k * n + filled[k], 0, (size_t)(n - filled[k]));
-    return n;
+    return n_filled;
 }
 
 /* Return whether all bytes are zero. */

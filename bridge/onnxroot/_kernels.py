@@ -58,7 +58,7 @@ SWITCH: Final = "ONNXROOT_KERNELS"
 LIBRARY: Final = "_kernels.lib.dll" if sys.platform == "win32" else "_kernels.lib.so"
 """Name of the file; no name of a module, for it is none."""
 
-_VERSION: Final = 2  # as _kernels.c has it: arguments are what this module thinks they are
+_VERSION: Final = 3  # as _kernels.c has it: arguments are what this module thinks they are
 _LONGEST: Final = 10  # bytes of a varint
 _STEP: Final = 1 << 13  # records between two marks, at least
 _ARRAY, _INT = c_void_p, c_int64
@@ -314,12 +314,16 @@ AS_THEY_ARE, ZIGZAG, DIFFERENCES = range(3)
 """What is done to values before they are split."""
 
 
-def split_values(values: npt.NDArray[Any], kind: int) -> U8:
-    """Split values of 2, 4 or 8 bytes; see `_encodings.encode`."""
+def split_values(values: npt.NDArray[Any], kind: int) -> tuple[U8, int]:
+    """Split values of 2, 4 or 8 bytes; see `_encodings.encode`.
+
+    Returns:
+        Room for a page, and how much of it is filled: what follows is anything, and meant as 0.
+    """
     out = np.empty(values.nbytes, np.uint8)
-    size = values.dtype.itemsize
-    _checked(_library().split_values(_at(values), len(values), size, kind, _at(out)))
-    return out
+    n, size = len(values), values.dtype.itemsize
+    n_filled = _checked(_library().split_values(_at(values), n, size, kind, _at(out)))
+    return out, n_filled * n
 
 
 def join_values(page: U8, size: int, kind: int, out: npt.NDArray[Any]) -> None:

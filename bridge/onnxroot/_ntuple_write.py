@@ -168,7 +168,8 @@ class NTuple:
 
     def _page(self, values: npt.NDArray[Any], encoding: Encoding) -> _Page:
         """Make a page."""
-        pieces = self._compression(encode(values, encoding))
+        data = encode(values, encoding)
+        pieces = self._compression(data, values.nbytes - len(data))
         checksum = xxhash.xxh3_64()
         for piece in pieces:
             checksum.update(piece)
