@@ -223,7 +223,7 @@ def offsets_of(lengths: I64) -> I64:
 
 def _list_order(counts: I64, order: Rows) -> Rows | None:
     """Return where the elements of lists are found once the lists are put in order."""
-    if not np.any(order[1:] < order[:-1]):
+    if not (order[1:] < order[:-1]).any():
         return None
     start = np.cumsum(counts) - counts
     lengths = counts[order]

@@ -10,7 +10,7 @@ Source: RNTuple binary format specification 1.0.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeVar
 
 import xxhash
@@ -30,16 +30,17 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-Numbers = tuple[int, ...]
+Numbers = Sequence[int]
 
 _HEADER, _FOOTER, _PAGE_LIST = 1, 2, 3  # envelope types
 _LENGTH_BITS = 16  # the length stands above the type
 _DEFERRED = 1  # flag of a column that was added later
 _PAGE = struct.Struct("<iiQ")  # of a page that a simple locator points to
 _ONE_PAGE = struct.Struct("<qIiiQ")  # a list frame with one of these
-_FIELD = struct.Struct("<IIIHH")
-_COLUMN = struct.Struct("<HHIHH")
-_GROUP = struct.Struct("<QQIQ")
+_FIELD = struct.Struct("<qIIIHH")  # of these four a size comes first
+_COLUMN = struct.Struct("<qHHIHH")
+_GROUP = struct.Struct("<qQQIQ")
+_SUMMARY = struct.Struct("<qQQ")
 _LIST = struct.Struct("<qI")
 _I32, _U32, _I64, _U64 = map(struct.Struct, ("<i", "<I", "<q", "<Q"))
 _PAIR = struct.Struct("<QQ")
@@ -122,19 +123,18 @@ class _Reader:
         if xxhash.xxh3_64_intdigest(data[: length - 8]) != checksum:
             raise FormatError("the checksum of an envelope is wrong")
 
-    def unpack(self, layout: struct.Struct) -> Numbers:
+    def unpack(self, layout: struct.Struct) -> tuple[int, ...]:
         values = layout.unpack_from(self.data, self.position)
         self.position += layout.size
         return values
 
     def text(self) -> str:
-        (length,) = self.unpack(_U32)
-        end = self.position + length
-        if end > len(self.data):
+        (length,) = _U32.unpack_from(self.data, self.position)
+        start = self.position + _U32.size
+        self.position = start + length
+        if self.position > len(self.data):
             raise FormatError("a string passes the end of an envelope")
-        value = self.data[self.position : end].decode(errors="backslashreplace")
-        self.position = end
-        return value
+        return self.data[start : self.position].decode(errors="backslashreplace")
 
     def flags(self) -> None:
         """Skip the feature flags: each has its sign set where another follows."""
@@ -158,10 +158,18 @@ class _Reader:
         self.position = max(stop, self.position)
         return values
 
-    def records(self, read: Callable[[_Reader], T]) -> list[T]:
-        """Read a list frame of record frames."""
+    def records(self, layout: struct.Struct, read: Callable[[_Reader, Numbers], T]) -> list[T]:
+        """Read a list frame of record frames, whose size and first numbers have this layout."""
         stop, n = self.list_frame()
-        values = [self.record(read) for _ in range(n)]
+        values = []
+        for _ in range(n):
+            start = self.position
+            size, *numbers = layout.unpack_from(self.data, start)
+            if size < 8:
+                raise FormatError(f"a record frame of {size} bytes")
+            self.position = start + layout.size
+            values.append(read(self, numbers))
+            self.position = start + size
         self.position = max(stop, self.position)
         return values
 
@@ -239,41 +247,41 @@ def _header(reader: _Reader) -> Header:
 def _footer(reader: _Reader) -> tuple[Header, list[ClusterGroup]]:
     reader.flags()
     reader.unpack(_U64)
-    return reader.record(_schema), reader.records(_cluster_group)
+    return reader.record(_schema), reader.records(_GROUP, _cluster_group)
 
 
 def _page_list(reader: _Reader) -> tuple[list[int], list[list[ColumnPages]]]:
     reader.unpack(_U64)
-    return reader.records(_n_entries), reader.items(_cluster)
+    return reader.records(_SUMMARY, _n_entries), reader.items(_cluster)
 
 
 def _schema(reader: _Reader) -> Header:
-    return Header(reader.records(_field), reader.records(_column))
+    return Header(reader.records(_FIELD, _field), reader.records(_COLUMN, _column))
 
 
-def _field(reader: _Reader) -> Field:
-    _, _, parent, _, flags = reader.unpack(_FIELD)
+def _field(reader: _Reader, numbers: Numbers) -> Field:
+    _, _, parent, _, flags = numbers
     for bit, layout in _OPTIONS if flags else ():
         if flags & bit:
             reader.unpack(layout)
     return Field(reader.text(), parent)
 
 
-def _column(reader: _Reader) -> Column:
-    kind, _, field, flags, _ = reader.unpack(_COLUMN)
+def _column(reader: _Reader, numbers: Numbers) -> Column:
+    kind, _, field, flags, _ = numbers
     if flags & _DEFERRED and reader.unpack(_I64)[0]:
         raise FormatError("a column begins behind the first row, which no writer of models does")
     return Column(kind, field)
 
 
-def _cluster_group(reader: _Reader) -> ClusterGroup:
-    _, n_entries, n_clusters, length = reader.unpack(_GROUP)
+def _cluster_group(reader: _Reader, numbers: Numbers) -> ClusterGroup:
+    _, n_entries, n_clusters, length = numbers
     offset, nbytes = reader.locator()
     return ClusterGroup(n_entries, n_clusters, offset, nbytes, length)
 
 
-def _n_entries(reader: _Reader) -> int:
-    return reader.unpack(_PAIR)[1] & _ENTRIES
+def _n_entries(_: _Reader, numbers: Numbers) -> int:
+    return numbers[1] & _ENTRIES
 
 
 def _cluster(reader: _Reader) -> list[ColumnPages]:

@@ -27,6 +27,9 @@ __all__ = [
 
 _HEADER, _FOOTER, _PAGE_LIST = 1, 2, 3  # envelope types
 _VERSION: Final = (1, 0, 0, 1)
+_FIELD: Final = struct.Struct("<IIIHH")
+_COLUMN: Final = struct.Struct("<HHIHH")
+_NO_TEXT: Final = bytes(4)
 _MOST_KEY_NBYTES: Final = 1 << 30  # of what stands behind one key, as ROOT has it
 
 Link = tuple[int, int, int]
@@ -43,8 +46,8 @@ class FieldRecord(NamedTuple):
     def to_bytes(self) -> bytes:
         """Return the record."""
         role = int(self.type.startswith("std::vector"))
-        texts = b"".join(map(_text, (self.name, self.type, "", "")))
-        return struct.pack("<IIIHH", 0, 0, self.parent, role, 0) + texts
+        texts = _text(self.name) + _text(self.type) + _NO_TEXT + _NO_TEXT
+        return _FIELD.pack(0, 0, self.parent, role, 0) + texts
 
 
 class ColumnRecord(NamedTuple):
@@ -56,7 +59,7 @@ class ColumnRecord(NamedTuple):
 
     def to_bytes(self) -> bytes:
         """Return the record."""
-        return struct.pack("<HHIHH", self.type, self.n_bits, self.field, 0, 0)
+        return _COLUMN.pack(self.type, self.n_bits, self.field, 0, 0)
 
 
 class PageRecord(NamedTuple):
@@ -176,4 +179,4 @@ def _list(items: Iterable[bytes], behind: bytes = b"") -> bytes:
 
 def _text(text: str) -> bytes:
     data = text.encode()
-    return struct.pack("<I", len(data)) + data
+    return len(data).to_bytes(4, "little") + data

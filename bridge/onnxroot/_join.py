@@ -327,7 +327,7 @@ def join(tables: Tables, source: PayloadSource) -> Document:
             hole_start[which] = ends[tables.payloads.row[which]]
     n_inside = int(np.count_nonzero(hole_start >= 0))
     hole_start, nbytes = hole_start[:n_inside], tables.payloads.nbytes[:n_inside]
-    if np.any(hole_start < 0) or np.any(np.diff(hole_start) < 0):
+    if (hole_start < 0).any() or (np.diff(hole_start) < 0).any():
         raise FormatError("the payloads do not stand in the order of the ONNX file")
     return Document(skeleton, hole_start, nbytes, source, tables.deviation, stretches)
 

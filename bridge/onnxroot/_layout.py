@@ -205,7 +205,7 @@ def _hole_sizes(payloads: Payloads, here: Rows, n_rows: int, name: str, item: Fi
     if not here.size:
         return out
     rows = payloads.row[here]
-    if np.any((rows < 0) | (rows >= n_rows)) or len(distinct(rows)) < len(rows):
+    if ((rows < 0) | (rows >= n_rows)).any() or len(distinct(rows)) < len(rows):
         raise FormatError(f"{name}.{item.name}: payloads belong to rows that don't exist, or twice")
     out[rows] = payloads.nbytes[here]
     return out
@@ -349,12 +349,12 @@ def _groups(tables: Tables, messages: dict[str, Table]) -> list[Children]:
             parents = table.parent[rows]
             if item.type != name or holder.name not in messages:
                 raise FormatError(f"{name}: {holder.name}.{item.name} can't hold it")
-            if np.any(parents >= np.uint64(messages[holder.name].n_rows)):
+            if (parents >= np.uint64(messages[holder.name].n_rows)).any():
                 raise FormatError(f"{name}: a parent is no row of {holder.name}")
-            if np.any(parents[1:] < parents[:-1]):
+            if (parents[1:] < parents[:-1]).any():
                 order = np.argsort(parents, kind="stable")
                 rows, parents = rows[order], parents[order]
-            if not item.is_repeated and np.any(parents[1:] == parents[:-1]):
+            if not item.is_repeated and (parents[1:] == parents[:-1]).any():
                 raise FormatError(f"{name}: one {holder.name}.{item.name} holds two")
             groups.append(Children(name, holder.name, item, rows, parents.astype(np.intp)))
     root = messages[ROOT_MESSAGE]

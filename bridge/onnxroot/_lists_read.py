@@ -46,7 +46,7 @@ def are_long(field: Field, rows: I64, n_elements: int, *texts: npt.NDArray[Any])
     if not len(rows) or rows[0] != 0 or rows[-1] != n_elements:
         return False
     lengths = np.diff(rows)
-    if np.any(lengths < 0) or not can_be_long(field, int(np.count_nonzero(lengths)), n_elements):
+    if (lengths < 0).any() or not can_be_long(field, int(np.count_nonzero(lengths)), n_elements):
         return False
     if not texts:
         return True

@@ -147,7 +147,13 @@ class NTuple:
         is_large = sum(level.nbytes for c in columns.values() for level in c.levels()) > _LARGE
         digest, turns = xxhash.xxh64(), Turns()
 
-        def page(task: tuple[int, _Task]) -> _Page:
+        def page(task: _Task) -> _Page:
+            level, where, encoding = task
+            values = np.ascontiguousarray(level[where])
+            digest.update(memoryview(values.view(np.uint8)))
+            return self._page(values, encoding)
+
+        def page_in_turn(task: tuple[int, _Task]) -> _Page:
             number, (level, where, encoding) = task
             with turns.of(number) as wait:
                 values = np.ascontiguousarray(level[where])
@@ -155,7 +161,8 @@ class NTuple:
                 digest.update(memoryview(values.view(np.uint8)))
             return self._page(values, encoding)
 
-        pages = (in_order if is_large else map)(page, enumerate(chain(*cut)))
+        tasks = chain(*cut)
+        pages = in_order(page_in_turn, enumerate(tasks)) if is_large else map(page, tasks)
         n_rows = len(next(iter(columns.values())))
         self._add(n_rows, (islice(pages, len(tasks)) for tasks in cut))
         return digest.hexdigest()

@@ -77,7 +77,7 @@ def gather(data: U8, start: I64, length: I64) -> U8:
     """
     if not len(start):
         return np.empty(0, np.uint8)
-    if len(start) == 1 or not np.any(start[1:] != start[:-1] + length[:-1]):
+    if len(start) == 1 or not (start[1:] != start[:-1] + length[:-1]).any():
         return data[int(start[0]) : int(start[0] + length.sum())]
     out = np.empty(int(length.sum()), np.uint8)
     _move(out, None, data, start, length)

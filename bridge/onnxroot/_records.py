@@ -424,7 +424,7 @@ def records_in(data: U8, field: Field, tokens: Tokens) -> Records | None:
     if not can_be_long(field, len(tokens.number), int(tokens.n_records.sum())):
         return None
     single = tokens.n_records == 1
-    if field.is_text and np.any(tokens.value[single] >= SHORT_TEXT):
+    if field.is_text and (tokens.value[single] >= SHORT_TEXT).any():
         return None
     runs: list[Run] = []
     tag = int(data[tokens.tag_start[0]])

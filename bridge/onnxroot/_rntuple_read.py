@@ -442,6 +442,6 @@ class TableReader:
                 if len(column.values) != n:
                     raise FormatError(f"{self.where}: column {name} has a wrong length")
                 return
-            if len(offsets) != n + 1 or offsets[0] != 0 or np.any(offsets[1:] < offsets[:-1]):
+            if len(offsets) != n + 1 or offsets[0] != 0 or (offsets[1:] < offsets[:-1]).any():
                 raise FormatError(f"{self.where}: column {name} has wrong offsets")
             n = int(offsets[-1])

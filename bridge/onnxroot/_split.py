@@ -181,7 +181,7 @@ class _Reader:
             index = (tokens.number == item.number).nonzero()[0]
             if in_pieces:
                 index = index[np.lexsort((tokens.tag_start[index], rows[index]))]
-            elif len(index) > 1 and np.any(rows[index][1:] < rows[index][:-1]):
+            elif len(index) > 1 and (rows[index][1:] < rows[index][:-1]).any():
                 index = index[np.argsort(rows[index], kind="stable")]
             found, at = tokens.select(index), rows[index]
             if item.is_message:
@@ -253,7 +253,7 @@ class _Reader:
         """Return the values of records that hold one number each."""
         if item.wire_type == VARINT:
             values = from_wire(item, tokens.value)
-            self.canonical &= not np.any(wire_values(item, values) != tokens.value)
+            self.canonical &= not (wire_values(item, values) != tokens.value).any()
             return values
         length = np.full(len(tokens.value), item.dtype.itemsize)
         return gather(self.data, tokens.value_start, length).copy().view(item.dtype)
@@ -270,7 +270,7 @@ class _Reader:
         wire = np.empty(run.n_records, np.uint64)
         read_numbers(self.data, run, wire)
         out[:] = from_wire(item, wire)
-        if np.any(wire_values(item, out) != wire):
+        if (wire_values(item, out) != wire).any():
             self.canonical = False
 
     def _read_text(
@@ -280,7 +280,7 @@ class _Reader:
         start[rows] = tokens.value_start
         length[rows] = tokens.value_end - tokens.value_start
         copied: list[Span] = []
-        if np.any(length >= SPILL_NBYTES):
+        if (length >= SPILL_NBYTES).any():
             large = (length[rows] >= SPILL_NBYTES).nonzero()[0]
             copied = self._read_payload(kind, item, part, tokens.select(large), rows[large], base)
             length[length >= SPILL_NBYTES] = 0
@@ -296,9 +296,9 @@ class _Reader:
             none = (np.zeros(len(part.presence), np.int32),)
             data_type = part.found.get("data_type", none)[0].astype(np.int64)
         spans, copied = find_spans(self.buffers, item, tokens, rows, data_type)
-        self.canonical &= not np.any(spans.buffer != 0)
+        self.canonical &= not (spans.buffer != 0).any()
         if item.label == "packed":
-            self.canonical &= bool(np.all(tokens.value_end > tokens.value_start))
+            self.canonical &= bool((tokens.value_end > tokens.value_start).all())
         self.parts.add_spans(item.code, replace(spans, row=spans.row + base))
         return [Span(s.row + base, s.start, s.stop, s.offset) for s in copied]
 
@@ -319,14 +319,14 @@ class _Reader:
             part.found[item.name] = counts, self._all_numbers(item, tokens)
             return
         length = tokens.value_end - tokens.value_start
-        self.canonical &= bool(np.all(length > 0))
+        self.canonical &= bool((length > 0).all())
         check_whole(self.data, item, tokens, length)
         stream = gather(self.data, tokens.value_start, length)
         ends = np.cumsum(length)
         if item.wire_type == VARINT:
             wire, widths = read_pieces(stream, tokens.value_start, length)
             values = from_wire(item, wire)
-            self.canonical &= not np.any(wire_values(item, values) != wire)
+            self.canonical &= not (wire_values(item, values) != wire).any()
             after = np.searchsorted(offsets_of(widths), ends)
         else:
             after = ends // item.dtype.itemsize

@@ -186,9 +186,9 @@ class StoredModel:
         for numbers in (payloads.nbytes, payloads.n_values):  # their sums fit into 64 bits
             file.limits.check_payload(where, file.nbytes, int(numbers.sum(dtype=np.float64)))
         tensors = self.manifest.tables.get(TENSOR)
-        if np.any((payloads.tensor < -1) | (payloads.tensor >= (tensors.n_rows if tensors else 0))):
+        if ((payloads.tensor < -1) | (payloads.tensor >= (tensors.n_rows if tensors else 0))).any():
             raise FormatError(f"{where}: a payload belongs to a tensor that does not exist")
-        if np.any(payloads.field >= len(self.manifest.schema.fields)):
+        if (payloads.field >= len(self.manifest.schema.fields)).any():
             raise FormatError(f"{self.where}/{PAYLOAD}: a field code is unknown")
         for code in distinct(payloads.field).tolist():
             here = payloads.field == code
@@ -205,7 +205,7 @@ class StoredModel:
             )
         else:
             wrong = payloads.nbytes != payloads.n_values * itemsize
-        if np.any(wrong):
+        if wrong.any():
             raise FormatError(f"{self.where}/{PAYLOAD}: sizes of {item.name} contradict each other")
 
     @cached_property
@@ -251,7 +251,7 @@ class StoredModel:
         kind = self.manifest.schema.messages.get(EXTERNAL_SEGMENT)
         codes = [item.code for item in kind.fields] if kind else []
         outside = np.isin(self.payloads.field, codes)
-        if np.any(outside[:-1] & ~outside[1:]):
+        if (outside[:-1] & ~outside[1:]).any():
             raise FormatError(f"{self.where}/{PAYLOAD}: external payloads are not the last ones")
         return int(np.count_nonzero(~outside))
 
@@ -266,7 +266,7 @@ class StoredModel:
         n_rows = table.n_rows if table else 0
         rows = self.payloads.row[first:]
         where = f"{self.where}/{EXTERNAL_SEGMENT}"
-        if len(rows) != n_rows or np.any(rows != np.arange(n_rows)):
+        if len(rows) != n_rows or (rows != np.arange(n_rows)).any():
             raise FormatError(f"{where}: has other rows than payloads; {self.file.fault}")
         if table and "location" not in table.columns:
             raise FormatError(f"{where}: column location is missing; {self.file.fault}")
@@ -445,7 +445,7 @@ class StoredModel:
             return values.view(np.uint8)
         out, widths = encode_varints(wire_values(item, values))
         ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(widths)])
-        if np.any(np.diff(ends[np.concatenate([[0], np.cumsum(n)])]) != payloads.nbytes[which]):
+        if (np.diff(ends[np.concatenate([[0], np.cumsum(n)])]) != payloads.nbytes[which]).any():
             raise FormatError(f"{self.where}: values of {item.name} have another length; damaged")
         return out
 

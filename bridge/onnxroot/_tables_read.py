@@ -120,14 +120,14 @@ def payload_table(reader: TableReader) -> Payloads:
         _check_type(reader, item.name, column, _PAYLOAD_TYPES[item.name], 0)
         values = column.values
         if values.dtype == np.uint64:
-            if np.any(values >= np.uint64(2**62)):
+            if (values >= np.uint64(2**62)).any():
                 raise FormatError(f"{reader.where}: column {item.name} holds a number too large")
             values = values.astype(np.int64)
         arrays[item.name] = values
     payloads = Payloads(**arrays)
-    if np.any(payloads.storage >= len(STORAGES)):
+    if (payloads.storage >= len(STORAGES)).any():
         raise FormatError(f"{reader.where}: a storage code is unknown")
-    if np.any(payloads.n_values <= 0) or np.any(payloads.nbytes <= 0):
+    if (payloads.n_values <= 0).any() or (payloads.nbytes <= 0).any():
         raise FormatError(f"{reader.where}: a payload is empty")
     return payloads
 

@@ -50,7 +50,7 @@ def decode_varints(data: U8, start: I64, stop: I64) -> tuple[U64, I64, bool]:
     Raises:
         FormatError: A varint passes ten bytes or its stop.
     """
-    if np.any(start >= stop):
+    if (start >= stop).any():
         fail_truncated(start[start >= stop][0])
     byte = data[start]
     values = byte.astype(np.uint64)
@@ -63,12 +63,12 @@ def decode_varints(data: U8, start: I64, stop: I64) -> tuple[U64, I64, bool]:
     position, limit = start[more], stop[more]
     for k in range(1, 10):
         position = position + 1
-        if np.any(position >= limit):
+        if (position >= limit).any():
             fail_truncated(start[more[position >= limit][0]])
         byte = data[position]
         values[more] |= (byte & np.uint8(0x7F)).astype(np.uint64) << np.uint64(7 * k)
         last = byte < 0x80
-        minimal = minimal and not np.any(last & ((byte == 0) | ((byte > 1) & (k == 9))))
+        minimal = minimal and not (last & ((byte == 0) | ((byte > 1) & (k == 9)))).any()
         widths[more] = k + 1
         more, position, limit = more[~last], position[~last], limit[~last]
         if not more.size:

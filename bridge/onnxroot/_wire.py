@@ -174,7 +174,7 @@ def _decode_records(data: U8, tag_start: I64, stop: I64, message: I64) -> tuple[
     wire_type = (tag & np.uint64(7)).astype(np.uint8)
     bad = (number == 0) | (tag > np.uint64(_MAX_TAG)) | (wire_type > FIXED32)
     bad |= wire_type == END_GROUP
-    if np.any(bad):
+    if bad.any():
         _fail_tag(tag_start, number, wire_type, bad)
     value_start = tag_start + width
     value_end = value_start.copy()
@@ -184,7 +184,7 @@ def _decode_records(data: U8, tag_start: I64, stop: I64, message: I64) -> tuple[
     value_end[coded] += width
     framed = coded[wire_type[coded] == LEN]
     value_start[framed] = value_end[framed]
-    if np.any(value[framed] > (stop[framed] - value_start[framed]).astype(np.uint64)):
+    if (value[framed] > (stop[framed] - value_start[framed]).astype(np.uint64)).any():
         over = value[framed] > (stop[framed] - value_start[framed]).astype(np.uint64)
         fail_truncated(tag_start[framed[over][0]])
     value_end[framed] += value[framed].astype(np.int64)
@@ -195,7 +195,7 @@ def _decode_records(data: U8, tag_start: I64, stop: I64, message: I64) -> tuple[
             value_end[i] = _skip_group(
                 memoryview(data), int(value_start[i]), int(stop[i]), [int(number[i])]
             )
-        if np.any(value_end > stop):
+        if (value_end > stop).any():
             fail_truncated(tag_start[value_end > stop][0])
     tokens = Tokens(
         message=message,
@@ -225,7 +225,7 @@ def _is_canonical(tokens: Tokens, previous: I64, rules: FieldRules) -> bool:
     known = np.minimum(tokens.number, len(rules.allowed) - 1)
     allowed = rules.allowed[known]
     clash = (allowed != 0) & ((allowed >> tokens.wire_type) & 1 == 0)
-    if np.any(clash):
+    if clash.any():
         i = int(np.argmax(clash))
         raise FormatError(
             f"field {int(tokens.number[i])} can't have wire type {int(tokens.wire_type[i])}; "
@@ -235,7 +235,7 @@ def _is_canonical(tokens: Tokens, previous: I64, rules: FieldRules) -> bool:
     deviates = (allowed == 0) | (tokens.wire_type != rules.canonical[known])
     deviates |= tokens.number < previous
     deviates |= (tokens.number == previous) & ~rules.recurs[known]
-    return not np.any(deviates)
+    return not deviates.any()
 
 
 class _Walk:
