@@ -8,6 +8,7 @@ then others are kept from changing it, where the system can do that.
 from __future__ import annotations
 
 import io
+import mmap
 import os
 import signal
 import stat
@@ -160,8 +161,7 @@ def _mapped(handle: int) -> U8:
     """
     kept = os.dup(handle)
     try:
-        with os.fdopen(kept, "rb", closefd=False) as file:
-            mapped = np.memmap(file, np.uint8, "r")
+        mapped = mmap.mmap(kept, 0, access=mmap.ACCESS_READ)
     except BaseException:
         os.close(kept)
         raise
@@ -172,4 +172,4 @@ def _mapped(handle: int) -> U8:
             fcntl.fcntl(kept, fcntl.F_SETSIG, signal.SIGURG)  # which does nothing
             fcntl.fcntl(kept, fcntl.F_SETLEASE, fcntl.F_RDLCK)
     weakref.finalize(mapped, os.close, kept)
-    return mapped.view(np.ndarray)
+    return np.frombuffer(mapped, np.uint8)
