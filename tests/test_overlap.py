@@ -4,12 +4,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
-from threading import Event
+from threading import Event, Timer
 from time import sleep
 
 import pytest
 
-from onnxroot._overlap import Ahead, Turns, in_order, new_pool
+from onnxroot._overlap import Ahead, Threads, Turns, in_order, new_pool
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 50])
@@ -35,6 +35,40 @@ def test_an_error_takes_the_place_of_its_result() -> None:
     assert [next(results) for _ in range(3)] == [0, 0, 1]
     with pytest.raises(ZeroDivisionError):
         next(results)
+
+
+def test_threads_give_each_result_once() -> None:
+    with Threads(str, 1) as threads:
+        threads.give(5)
+        threads.give(6)
+        assert threads.result(1) == "6"
+        assert threads.is_done(0)
+        assert threads.result(0) == "5"
+        for number in (0, 2):
+            assert not threads.is_done(number)
+            with pytest.raises(KeyError):
+                threads.result(number)
+
+
+def test_threads_that_are_left_end_what_they_have_begun() -> None:
+    begun, go, done = Event(), Event(), []
+
+    def work(number: int) -> None:
+        begun.set()
+        go.wait(10)
+        done.append(number)
+
+    def leave() -> None:
+        with Threads(work, 1) as threads:
+            for number in range(5):
+                threads.give(number)
+            assert begun.wait(10)
+            Timer(0.05, go.set).start()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        leave()
+    assert done == [0]
 
 
 def test_results_that_nobody_fetched_do_not_keep_python_from_its_end() -> None:

@@ -79,6 +79,7 @@ def test_it_is_told_while_more_is_written(tmp_path: Path, monkeypatch: pytest.Mo
         behind = WriteBehind(file.fileno())
         with pytest.raises(OSError, match="No space"):
             write_on()
+        behind.__exit__(None, None, None)  # it was told
 
 
 def test_another_error_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -134,8 +134,12 @@ class Threads(Generic[T, R]):
         self._n_given += 1
 
     def result(self, number: int) -> R:
-        """Return the result for the item of that number, or raise its error; only once."""
-        while number not in self._early:
+        """Return the result for the item of that number, or raise its error; only once.
+
+        Raises:
+            KeyError: It was fetched before, or nobody gave such an item.
+        """
+        while number not in self._early and self._n_done < self._n_given:
             self._note(*self._done.get())
         value, error = self._early.pop(number)
         if error is not None:

@@ -33,7 +33,7 @@ class WriteBehind:
         self._handle = handle
         self._waiting = 0
         self._thread: Threads[int, None] | None = None
-        self._n_begun = 0
+        self._n_begun = self._n_ended = 0
 
     def __enter__(self) -> WriteBehind:
         """Return the object."""
@@ -53,8 +53,8 @@ class WriteBehind:
         if self._thread is None:
             return
         with self._thread:
-            if kind is None:
-                self._thread.result(self._n_begun - 1)
+            if kind is None and self._n_ended < self._n_begun:
+                self._end(self._thread)
 
     def wrote(self, nbytes: int) -> None:
         """Note that more was written.
@@ -67,13 +67,18 @@ class WriteBehind:
             return
         if self._thread is None:
             self._thread = Threads(_to_disk, 1)
-        elif self._thread.is_done(self._n_begun - 1):
-            self._thread.result(self._n_begun - 1)  # the system tells an error once
-        else:
-            return
+        if self._n_ended < self._n_begun:
+            if not self._thread.is_done(self._n_ended):
+                return
+            self._end(self._thread)
         self._waiting = 0
         self._thread.give(self._handle)
         self._n_begun += 1
+
+    def _end(self, thread: Threads[int, None]) -> None:
+        """Wait for what has begun; the system tells an error once."""
+        self._n_ended += 1
+        thread.result(self._n_ended - 1)
 
 
 class NewFile:
