@@ -137,6 +137,7 @@ def _split(values: npt.NDArray[Any], encoding: Encoding) -> tuple[U8, int]:
     parts = np.zeros((size, n), np.uint8)
     last = values.dtype.type(0)
     most = 0
+    is_weight = _kind_of(encoding) == _kernels.AS_THEY_ARE and size < 8
     for start in range(0, n, _BLOCK):
         some = values[start : start + _BLOCK]
         if encoding.is_index:
@@ -144,7 +145,6 @@ def _split(values: npt.NDArray[Any], encoding: Encoding) -> tuple[U8, int]:
         elif encoding.dtype.kind == "i":
             some = some << 1 ^ some >> 8 * size - 1
         bits = some.view(f"<u{size}")
-        is_weight = _kind_of(encoding) == _kernels.AS_THEY_ARE and size < 8
         used = size if is_weight else _bytes_of(int(np.bitwise_or.reduce(bits)))
         most = max(most, used + used % 2)
         narrow = bits.astype(_UNSIGNED[used], copy=False).view(np.uint8)

@@ -8,6 +8,7 @@ Source: RNTuple binary format specification 1.0.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import Any, Final
@@ -146,23 +147,17 @@ class NTuple:
         cut = self._cut(columns, _TABLE_PAGE)
         is_large = sum(level.nbytes for c in columns.values() for level in c.levels()) > _LARGE
         digest, turns = xxhash.xxh64(), Turns()
+        alone = nullcontext(lambda: None)  # one thread takes them in order anyway
 
-        def page(task: _Task) -> _Page:
-            level, where, encoding = task
-            values = np.ascontiguousarray(level[where])
-            digest.update(memoryview(values.view(np.uint8)))
-            return self._page(values, encoding)
-
-        def page_in_turn(task: tuple[int, _Task]) -> _Page:
+        def page(task: tuple[int, _Task]) -> _Page:
             number, (level, where, encoding) = task
-            with turns.of(number) as wait:
+            with turns.of(number) if is_large else alone as wait:
                 values = np.ascontiguousarray(level[where])
                 wait()
                 digest.update(memoryview(values.view(np.uint8)))
             return self._page(values, encoding)
 
-        tasks = chain(*cut)
-        pages = in_order(page_in_turn, enumerate(tasks)) if is_large else map(page, tasks)
+        pages = (in_order if is_large else map)(page, enumerate(chain(*cut)))
         n_rows = len(next(iter(columns.values())))
         self._add(n_rows, (islice(pages, len(tasks)) for tasks in cut))
         return digest.hexdigest()
