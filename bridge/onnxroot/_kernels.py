@@ -181,7 +181,7 @@ def write_varints(wire: U64, tag: U8) -> U8:
     out = np.empty((len(tag) + _LONGEST) * len(wire), np.uint8)
     values, head = _at(wire, np.uint64), _at(tag, np.uint8)
     n = _library().write_varints(values, len(wire), head, len(tag), _at(out), len(out))
-    return out[: _checked(n)]
+    return _begin(out, _checked(n))
 
 
 def find_texts(data: U8, start: int, stop: int, tag: int) -> tuple[int, int, Marks]:
@@ -242,7 +242,7 @@ def write_texts(lengths: I64, data: U8, tag: U8) -> U8:
     out = np.empty((len(tag) + _LONGEST) * len(lengths) + len(data), np.uint8)
     texts = _at(lengths, np.int64), len(lengths), _at(data, np.uint8), len(data)
     n = _library().write_texts(*texts, _at(tag, np.uint8), len(tag), _at(out), len(out))
-    return out[: _checked(n)]
+    return _begin(out, _checked(n))
 
 
 def find_fixed(data: U8, start: int, stop: int, tag: int, size: int) -> int:
@@ -266,6 +266,12 @@ def write_fixed(values: npt.NDArray[Any], tag: U8) -> U8:
     _checked(
         _library().write_fixed(_at(values), len(values), size, *head, _at(out), len(out)), len(out)
     )
+    return out
+
+
+def _begin(out: U8, n: int) -> U8:
+    """Return the first bytes of a new array; what follows is free again, and nothing is copied."""
+    out.resize(n, refcheck=False)  # nobody else has it
     return out
 
 
