@@ -90,15 +90,40 @@ def test_zeros_at_the_end_of_a_page(code: int, top: int, n: int, compression: st
         assert n_zeros == values.nbytes or values.nbytes < ZEROS_APART
     pieces = parse_compression(compression)(page, n_zeros)
     stored = np.frombuffer(b"".join(pieces), np.uint8)
+    begin = stored
     if len(stored) < values.nbytes:
+        begin = decompressed(stored, values.nbytes, zeros_apart=True)
         by_uproot = unpacked_by_uproot(stored, values.nbytes)
         stored = decompressed(stored, values.nbytes)
         assert np.array_equal(by_uproot, stored)
+        shrinks = not len(page) or nbytes_of(parse_compression("zstd")(page)) < len(page)
+        are_apart = compression == "zstd" and n_zeros > 0 and shrinks
+        assert len(begin) == (len(page) if are_apart else values.nbytes)
     assert stored[: len(page)].tobytes() == page.tobytes()
     assert not stored[len(page) :].any()
-    found = np.empty_like(values)
-    decode(stored, encoding, found)
-    assert found.tobytes() == values.tobytes()
+    for there in (stored, begin, page):
+        found = np.full_like(values, 1)
+        decode(there, encoding, found)
+        assert found.tobytes() == values.tobytes()
+
+
+@pytest.mark.parametrize("code", ENCODINGS)
+def test_a_page_may_lack_any_zeros_at_its_end(code: int) -> None:
+    """Wherever blocks end, which another program may have made."""
+    encoding = ENCODINGS[code]
+    if not encoding.is_split:
+        return
+    values = np.arange(5000).astype(encoding.dtype)
+    whole = np.zeros(values.nbytes, np.uint8)
+    page = encode(values, encoding)
+    whole[: len(page)] = page
+    for nbytes in (len(values), 2 * len(values) - 1, 2 * len(values) + 7, len(whole) - 1):
+        least = len(whole[:nbytes]) + len(whole[nbytes:].tobytes().rstrip(b"\0"))
+        found = np.full_like(values, 1)
+        decode(whole[:least], encoding, found)
+        assert found.tobytes() == values.tobytes()
+        decode(whole[:nbytes] * np.uint8(0), encoding, found)
+        assert not found.any()
 
 
 @pytest.mark.parametrize("n_zeros", [1, 1 << 17, (1 << 17) + 1, (1 << 23) + 1])

@@ -234,8 +234,9 @@ def test_what_is_not_inside_is_refused() -> None:
             scatter(np.empty(4, np.uint8), start * one, length * one, data)
     with pytest.raises(IndexError):
         _kernels.read_varints(data, 0, 5, tag, out)
-    with pytest.raises(ValueError, match="a page of 4 bytes"):
-        _kernels.join_values(data, 8, _kernels.ZIGZAG, np.empty(2, np.int64))
+    for n in (0, 3, 4, 1):  # a part of a byte each, one, or more than there are
+        with pytest.raises(ValueError, match="a page of 4 bytes"):
+            _kernels.join_values(data, 2, _kernels.ZIGZAG, np.empty(n, np.int16))
     with pytest.raises(TypeError, match="not for C"):
         _kernels.read_varints(data[::2], 0, 2, tag, out)
     with pytest.raises(TypeError, match="not for C"):

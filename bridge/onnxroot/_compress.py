@@ -117,17 +117,20 @@ def _zeros(nbytes: int) -> list[bytes]:
     return found
 
 
-def decompressed(data: U8, nbytes: int) -> U8:
+def decompressed(data: U8, nbytes: int, *, zeros_apart: bool = False) -> U8:
     """Decompress blocks of any of ROOT's kinds.
 
     Args:
         data: All of them, end to end.
         nbytes: How many bytes they must give; no memory is taken before they say so.
+        zeros_apart: Leave out a block of zeros at the end, if there is one as we make them.
 
     Raises:
         FormatError: They say something else. The libraries raise others where they are damaged.
     """
     blocks = parse_blocks(memoryview(data), nbytes)
+    if zeros_apart and _are_zeros(data[blocks[-1].start :], blocks[-1].nbytes):
+        nbytes -= blocks.pop().nbytes
     out, at = new_buffer(nbytes), 0
     for block in blocks:
         content, place = data[block.start : block.stop], out[at : at + block.nbytes]

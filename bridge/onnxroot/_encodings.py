@@ -158,17 +158,21 @@ def decode(page: U8, encoding: Encoding, out: npt.NDArray[Any]) -> None:
     """Write the values of a page: the inverse of `encode`.
 
     Args:
-        page: A whole number of values.
+        page: A whole number of values; or of split ones the bytes before the zeros at its end.
         encoding: Of the column.
         out: As many as there are in the page, of the encoding's dtype; ends of lists may be wider.
     """
     if not encoding.is_split:
         out[:] = page.view(encoding.dtype)
         return
-    if _kernels.available():
-        _kernels.join_values(page, encoding.dtype.itemsize, _kind_of(encoding), out)
+    size, n = encoding.dtype.itemsize, len(out)
+    has_kernels = _kernels.available()
+    if len(page) < size * n and (not has_kernels or len(page) < 2 * n or len(page) % n):
+        page = np.append(page, np.zeros(size * n - len(page), np.uint8))
+    if has_kernels:
+        _kernels.join_values(page, size, _kind_of(encoding), out)
         return
-    parts = page.reshape(encoding.dtype.itemsize, -1)
+    parts = page.reshape(size, -1)
     used = len(parts)
     while used > 1 and not parts[used - 1].any():
         used -= 1

@@ -58,7 +58,7 @@ SWITCH: Final = "ONNXROOT_KERNELS"
 LIBRARY: Final = "_kernels.lib.dll" if sys.platform == "win32" else "_kernels.lib.so"
 """Name of the file; no name of a module, for it is none."""
 
-_VERSION: Final = 3  # as _kernels.c has it: arguments are what this module thinks they are
+_VERSION: Final = 4  # as _kernels.c has it: arguments are what this module thinks they are
 _LONGEST: Final = 10  # bytes of a varint
 _STEP: Final = 1 << 13  # records between two marks, at least
 _ARRAY, _INT = c_void_p, c_int64
@@ -78,7 +78,7 @@ _FUNCTIONS: Final = {
     "move_pieces": (_ARRAY, _INT, _ARRAY, _ARRAY, _INT, _ARRAY, _ARRAY, _INT),
     "are_equal": (_ARRAY, _ARRAY, _INT),
     "split_values": (_ARRAY, _INT, _INT, c_int, _ARRAY),
-    "join_values": (_ARRAY, _INT, _INT, c_int, _ARRAY, _INT),
+    "join_values": (_ARRAY, _INT, _INT, _INT, c_int, _ARRAY, _INT),
 }
 """Types of the arguments of each; all return an int64."""
 
@@ -335,10 +335,20 @@ def split_values(values: npt.NDArray[Any], kind: int) -> tuple[U8, int]:
 def join_values(page: U8, size: int, kind: int, out: npt.NDArray[Any]) -> None:
     """Put split values of so many bytes together; see `_encodings.decode`.
 
+    Args:
+        page: uint8; the lowest bytes of all values, then the next ones, two of each at least: those
+            that are missing are 0.
+        size: How many bytes a value has in a page.
+        kind: What was done to it.
+        out: Written to.
+
     Raises:
-        ValueError: There are others in the page than there is room for.
+        ValueError: The page has a part of them, or more than there are.
     """
-    if len(page) != len(out) * size:
-        raise ValueError(f"a page of {len(page)} bytes for {len(out)} values of {size}")
+    n = len(out)
+    n_filled = len(page) // n if n else size
+    if len(page) != n * n_filled or not 2 <= n_filled <= size:
+        raise ValueError(f"a page of {len(page)} bytes for {n} values of {size}")
     wide = out.dtype.itemsize
-    _checked(_library().join_values(_at(page, np.uint8), len(out), size, kind, _at(out), wide))
+    split = _at(page, np.uint8), n, size, n_filled, kind
+    _checked(_library().join_values(*split, _at(out), wide))

@@ -166,13 +166,14 @@ def parse_anchor(data: bytes) -> Anchor:
     return Anchor(tuple(places[:3]), tuple(places[3:6]))
 
 
-def read_piece(read: Read, page: Page, length: int) -> U8:
+def read_piece(read: Read, page: Page, length: int, *, zeros_apart: bool = False) -> U8:
     """Return the bytes of a page or an envelope, unpacked.
 
     Args:
         read: Reads the file.
         page: Where it is; its number of elements does not count.
         length: How long it has to be, unpacked.
+        zeros_apart: Leave out the zeros at its end, where `decompressed` sees them.
 
     Raises:
         FormatError: It has another length, or the file ends before.
@@ -183,7 +184,7 @@ def read_piece(read: Read, page: Page, length: int) -> U8:
     if len(data) < page.num_bytes:
         raise FormatError(f"the file ends within the piece at byte {page.offset}")
     if page.num_bytes < length:
-        data = decompressed(data, length)
+        return decompressed(data, length, zeros_apart=zeros_apart)
     if len(data) != length:
         raise FormatError(f"a piece has {len(data)} bytes, expected {length}")
     return data

@@ -411,7 +411,8 @@ class TableReader:
         decode(self._page(page, encoding), encoding, out)
 
     def _page(self, page: Page, encoding: Encoding) -> npt.NDArray[np.uint8]:
-        return read_piece(self._file.read, page, page.n_elements * encoding.dtype.itemsize)
+        nbytes = page.n_elements * encoding.dtype.itemsize
+        return read_piece(self._file.read, page, nbytes, zeros_apart=encoding.is_split)
 
     def _encoding(self, number: int) -> Encoding:
         encoding = ENCODINGS.get(self._types[number])

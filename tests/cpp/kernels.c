@@ -136,10 +136,16 @@ static void pages(void)
     int64_t n_filled = split_values(values, n, size, kind, page);
     check(size == 1 ? n_filled == REFUSED : 0 <= n_filled && n_filled <= size, "split");
     if (n_filled != REFUSED) {
-        memset(page + n_filled * n, 0, (size_t)((size - n_filled) * n));
-        check(join_values(page, n, size, kind, back, size) == n, "join");
+        int64_t least = n_filled < 2 ? 2 : n_filled, n_given = least + below(size - least + 1);
+        uint8_t *given = malloc((size_t)(n * n_given + !n)); /* no byte more */
+        memcpy(given, page, (size_t)(n * n_filled));
+        memset(given + n * n_filled, 0, (size_t)(n * (n_given - n_filled)));
+        check(join_values(given, n, size, n_given, kind, back, size) == n, "join");
         check(!memcmp(values, back, (size_t)(n * size)), "what comes back");
-        check(join_values(page, n, size, kind, wide, 8) == n, "join wider");
+        check(join_values(given, n, size, n_given, kind, wide, 8) == n, "join wider");
+        check(join_values(given, n, size, 1, kind, back, size) == REFUSED, "too little");
+        check(join_values(given, n, size, size + 1, kind, back, size) == REFUSED, "too much");
+        free(given);
     }
     free(values), free(page), free(wide), free(back);
 }
