@@ -117,13 +117,19 @@ def _zeros(nbytes: int) -> list[bytes]:
     return found
 
 
-def decompressed(data: U8, nbytes: int, *, zeros_apart: bool = False) -> U8:
+def decompressed(
+    data: U8, nbytes: int, *, zeros_apart: bool = False, out: U8 | None = None
+) -> U8:
     """Decompress blocks of any of ROOT's kinds.
 
     Args:
         data: All of them, end to end.
         nbytes: How many bytes they must give; no memory is taken before they say so.
         zeros_apart: Leave out a block of zeros at the end, if there is one as we make them.
+        out: Where they go, if not into a new array.
+
+    Returns:
+        What they give; `out`, if there is one.
 
     Raises:
         FormatError: They say something else. The libraries raise others where they are damaged.
@@ -131,7 +137,8 @@ def decompressed(data: U8, nbytes: int, *, zeros_apart: bool = False) -> U8:
     blocks = parse_blocks(memoryview(data), nbytes)
     if zeros_apart and _are_zeros(data[blocks[-1].start :], blocks[-1].nbytes):
         nbytes -= blocks.pop().nbytes
-    out, at = new_buffer(nbytes), 0
+    at = 0
+    out = new_buffer(nbytes) if out is None else out
     for block in blocks:
         content, place = data[block.start : block.stop], out[at : at + block.nbytes]
         if _are_zeros(content, block.nbytes):

@@ -166,7 +166,9 @@ def parse_anchor(data: bytes) -> Anchor:
     return Anchor(tuple(places[:3]), tuple(places[3:6]))
 
 
-def read_piece(read: Read, page: Page, length: int, *, zeros_apart: bool = False) -> U8:
+def read_piece(
+    read: Read, page: Page, length: int, *, zeros_apart: bool = False, out: U8 | None = None
+) -> U8:
     """Return the bytes of a page or an envelope, unpacked.
 
     Args:
@@ -174,6 +176,7 @@ def read_piece(read: Read, page: Page, length: int, *, zeros_apart: bool = False
         page: Where it is; its number of elements does not count.
         length: How long it has to be, unpacked.
         zeros_apart: Leave out the zeros at its end, where `decompressed` sees them.
+        out: Where it goes, if it is packed, and not to be unpacked into a new array.
 
     Raises:
         FormatError: It has another length, or the file ends before.
@@ -184,7 +187,7 @@ def read_piece(read: Read, page: Page, length: int, *, zeros_apart: bool = False
     if len(data) < page.num_bytes:
         raise FormatError(f"the file ends within the piece at byte {page.offset}")
     if page.num_bytes < length:
-        return decompressed(data, length, zeros_apart=zeros_apart)
+        return decompressed(data, length, zeros_apart=zeros_apart, out=out)
     if len(data) != length:
         raise FormatError(f"a piece has {len(data)} bytes, expected {length}")
     return data

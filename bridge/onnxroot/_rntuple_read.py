@@ -408,11 +408,17 @@ class TableReader:
 
     def _fill(self, task: _Task) -> None:
         page, encoding, out = task
-        decode(self._page(page, encoding), encoding, out)
+        if encoding.is_split or out.dtype != encoding.dtype:
+            decode(self._page(page, encoding), encoding, out)
+            return
+        place = out.view(np.uint8)
+        data = self._page(page, encoding, place)
+        if data is not place:  # it was not packed
+            place[:] = data
 
-    def _page(self, page: Page, encoding: Encoding) -> npt.NDArray[np.uint8]:
-        nbytes = page.n_elements * encoding.dtype.itemsize
-        return read_piece(self._file.read, page, nbytes, zeros_apart=encoding.is_split)
+    def _page(self, page: Page, encoding: Encoding, out: U8 | None = None) -> U8:
+        nbytes, is_split = page.n_elements * encoding.dtype.itemsize, encoding.is_split
+        return read_piece(self._file.read, page, nbytes, zeros_apart=is_split, out=out)
 
     def _encoding(self, number: int) -> Encoding:
         encoding = ENCODINGS.get(self._types[number])
