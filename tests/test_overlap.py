@@ -4,7 +4,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
-from threading import Event, Timer
+from threading import Event, Timer, get_ident
 from time import sleep
 
 import pytest
@@ -69,6 +69,46 @@ def test_threads_that_are_left_end_what_they_have_begun() -> None:
     with pytest.raises(KeyboardInterrupt):
         leave()
     assert done == [0]
+
+
+def test_the_caller_works_too_and_an_interrupt_ends_it() -> None:
+    callers, begun, go = set[int](), Event(), Event()
+
+    def work(number: int) -> int:
+        callers.add(get_ident())
+        if get_ident() != me:
+            begun.set()
+            go.wait(10)
+        elif number == 7:
+            go.set()
+            raise KeyboardInterrupt
+        return number
+
+    def fetch() -> None:
+        with Threads(work, 1, caller_helps=True) as threads:
+            for number in range(9):
+                threads.give(number)
+            assert begun.wait(10)
+            threads.result(0)
+
+    me = get_ident()
+    with pytest.raises(KeyboardInterrupt):
+        fetch()
+    assert len(callers) == 2
+
+
+def test_an_interrupt_that_loses_a_result_is_no_reason_to_wait_for_it() -> None:
+    class Interrupted(Threads[int, str]):
+        def _note(self, *_: object) -> None:
+            raise KeyboardInterrupt
+
+    def fetch() -> None:
+        with Interrupted(str, 2) as threads:
+            threads.give(1)
+            threads.result(0)
+
+    with pytest.raises(KeyboardInterrupt):
+        fetch()
 
 
 def test_results_that_nobody_fetched_do_not_keep_python_from_its_end() -> None:
