@@ -24,7 +24,7 @@ __all__ = ["NoRoomError", "Place", "Region", "read_at", "write_at"]
 _BLOB: Final = b"RBlob"  # class of the pieces of RNTuples
 _BLOB_KEY: Final = struct.Struct(f">ihiIhhQQB{len(_BLOB)}sBB")  # one that has large positions
 _BLOB_VERSION: Final = 1004
-_TOGETHER: Final = 1 << 16  # bytes that are rather copied than written by themselves
+_TOGETHER: Final = 1 << 16  # bytes that are rather collected than written by themselves
 
 
 class NoRoomError(Exception):
@@ -64,7 +64,8 @@ class Region:
         self._file = file
         self._limit = limit
         self._seek_parent = seek_parent
-        self._content = bytearray() if in_memory else None
+        self._in_memory = in_memory
+        self._waiting = bytearray()  # what is not in the file yet
         self._behind = WriteBehind(file.fileno())
         self._time = now()
         self._top: list[Key] = []
@@ -153,11 +154,7 @@ class Region:
             NoRoomError: It is longer than it may be.
             FormatError: There is more than one such directory, or none.
         """
-        if self.end > self._limit:
-            raise NoRoomError
-        if self._content is not None:
-            write_at(self._file, self._content, self.start)
-            self._content = None
+        self._write_waiting()
         if len(self._top) != 1:
             raise FormatError(f"expected one new directory, found {len(self._top)}")
         return self._top[0]
@@ -197,29 +194,35 @@ class Region:
         return key
 
     def _append(self, *pieces: bytes | memoryview) -> None:
-        stop = self.end + sum(map(len, pieces))
-        if self._content is not None:
-            self._content += b"".join(pieces)
-            self.end = stop
-            return
-        if stop > self._limit:
+        nbytes = sum(map(len, pieces))
+        if self._in_memory or nbytes < _TOGETHER:
+            self._waiting += b"".join(pieces)
+            self.end += nbytes
+            if self._in_memory or len(self._waiting) < _TOGETHER:
+                return
+            pieces = ()
+        self._write_waiting()
+        if self.end + sum(map(len, pieces)) > self._limit:
             raise NoRoomError
-        nbytes = stop - self.end
-        if nbytes < _TOGETHER:
-            write_at(self._file, b"".join(pieces), self.end)
-        else:
-            for piece in pieces:
-                write_at(self._file, piece, self.end)
-                self.end += len(piece)
-        self.end = stop
-        self._behind.wrote(nbytes)
+        for piece in pieces:
+            write_at(self._file, piece, self.end)
+            self.end += len(piece)
+            self._behind.wrote(len(piece))
+
+    def _write_waiting(self) -> None:
+        if self.end > self._limit:
+            raise NoRoomError
+        if self._waiting:
+            write_at(self._file, self._waiting, self.end - len(self._waiting))
+            self._behind.wrote(len(self._waiting))
+            self._waiting = bytearray()
 
     def _overwrite(self, position: int, data: bytes) -> None:
-        if self._content is None:
+        first = position - (self.end - len(self._waiting))
+        if first < 0:
             write_at(self._file, data, position)
         else:
-            first = position - self.start
-            self._content[first : first + len(data)] = data
+            self._waiting[first : first + len(data)] = data
 
 
 class Place:
