@@ -117,9 +117,7 @@ def _zeros(nbytes: int) -> list[bytes]:
     return found
 
 
-def decompressed(
-    data: U8, nbytes: int, *, zeros_apart: bool = False, out: U8 | None = None
-) -> U8:
+def decompressed(data: U8, nbytes: int, *, zeros_apart: bool = False, out: U8 | None = None) -> U8:
     """Decompress blocks of any of ROOT's kinds.
 
     Args:

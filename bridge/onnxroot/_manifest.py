@@ -93,12 +93,13 @@ class Manifest:
         return text.replace(_NO_DIGEST, _digest(text), 1)
 
 
-def parse_manifest(text: str, where: str) -> Manifest:
+def parse_manifest(text: str, where: str, known: Schema | None = None) -> Manifest:
     """Parse and check a manifest.
 
     Args:
         text: The JSON.
         where: The model's address, for messages.
+        known: The schema that it probably has.
 
     Raises:
         FormatError: It is damaged, or not one of ours.
@@ -127,7 +128,7 @@ def parse_manifest(text: str, where: str) -> Manifest:
     if not isinstance(found, str) or _digest(text.replace(found, _NO_DIGEST, 1)) != found:
         raise FormatError(f"{where}: the manifest's digest is wrong; the file is damaged")
     try:
-        return _from_value(value)
+        return _from_value(value, known)
     except FormatError as error:
         raise error.within(where) from error
     except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -177,16 +178,18 @@ def _program_of(value: dict[str, Any]) -> str:
     return f"onnxroot {version}" if version else "a later onnxroot"
 
 
-def _from_value(value: dict[str, Any]) -> Manifest:
-    schema = Schema.from_json(value["schema"])
+def _from_value(value: dict[str, Any], known: Schema | None) -> Manifest:
+    schema = known
+    if schema is None or schema.to_json() != value["schema"]:
+        schema = Schema.from_json(value["schema"])
     schema.check_relied_on()
-    known = {
+    names = {
         *schema.messages,
         PAYLOAD,
         SAMPLES,
         *(f"{TENSORS}/{storage.name}" for storage in STORAGES),
     }
-    unknown = [name for name in value["tables"] if name not in known]
+    unknown = [name for name in value["tables"] if name not in names]
     if unknown:
         raise ValueError(f"no such table as {unknown[0]}")
     locations = [_location(f["location"]) for f in _list(value["external_files"])]

@@ -10,8 +10,7 @@ Source: https://protobuf.dev/programming-guides/encoding/
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -55,8 +54,7 @@ _WINDOW: Final = 1 << 16  # what uint16 can count
 _LONGEST: Final = 10  # bytes of a varint
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class Run(NamedTuple):
     """Some records of a run, at least one.
 
     Attributes:

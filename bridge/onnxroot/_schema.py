@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -56,8 +56,7 @@ _PROTOBUF_TYPES: Final = (  # FieldDescriptor.type, from 1 on
 _LABELS: Final = ("optional", "repeated", "packed")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Field:
+class Field(NamedTuple):
     """One field of a message type.
 
     Attributes:
@@ -66,16 +65,16 @@ class Field:
         type: A protobuf scalar type (``int64``, ``string``, ``enum``, ...) or the name of a
             message type.
         label: ``optional``, ``repeated``, or ``packed`` (repeated, in one record).
-        oneof: Name of the oneof it belongs to, or None.
         code: Its place among all fields of the schema, as ``parent_field`` stores it (FORMAT §4.2).
+        oneof: Name of the oneof it belongs to, or None.
     """
 
     name: str
     number: int
     type: str
     label: str
-    oneof: str | None = None
     code: int
+    oneof: str | None = None
 
     @property
     def is_message(self) -> bool:
@@ -254,9 +253,7 @@ class Schema:
         for name, fields in rows.items():
             made = []
             for number, field, kind, label, oneof in sorted(fields):
-                made.append(
-                    Field(name=field, number=number, type=kind, label=label, oneof=oneof, code=code)
-                )
+                made.append(Field(field, number, kind, label, code, oneof))
                 code += 1
             messages[name] = MessageType(name, tuple(made))
             if len(made) > 64 and len(messages[name].optional) > 64:

@@ -67,7 +67,11 @@ class StoredModel:
     """
 
     def __init__(
-        self, file: RootFile, directory: str, expected: Mapping[str, Lists] = MappingProxyType({})
+        self,
+        file: RootFile,
+        directory: str,
+        expected: Mapping[str, Lists] = MappingProxyType({}),
+        schema: Schema | None = None,
     ) -> None:
         """Read the manifest.
 
@@ -76,6 +80,7 @@ class StoredModel:
             directory: The model's directory in it.
             expected: What long lists of each message type may turn out to be: they are compared
                 with it once they are read, and those that are the same take no memory.
+            schema: The one it probably has.
 
         Raises:
             ModelNotFoundError: The directory has none.
@@ -84,7 +89,7 @@ class StoredModel:
         """
         self.file = file
         self.directory = directory
-        self.manifest: Manifest = parse_manifest(file.manifest(directory), self.where)
+        self.manifest: Manifest = parse_manifest(file.manifest(directory), self.where, schema)
         sizes = (self.manifest.nbytes, *(f.nbytes for f in self.manifest.external_files))
         file.limits.check_payload(self.where, file.nbytes, sum(sizes))
         self.n_copies = 1

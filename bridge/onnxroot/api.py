@@ -458,7 +458,7 @@ def _prove(
     """
     from onnxroot._stored import StoredModel  # noqa: PLC0415  (uproot takes 0.3 s)
 
-    stored = StoredModel(file, directory, lists)
+    stored = StoredModel(file, directory, lists, installed_schema())
     _compare(stored, stored.document(), data, "the ONNX file")
     for location, document in stored.files.items():
         _compare(stored, document, files[location], location)
