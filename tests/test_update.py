@@ -1,6 +1,5 @@
 """Changes to a ROOT file happen at once or not at all, whatever happens to the writer."""
 
-import dataclasses
 import json
 import os
 import shutil
@@ -448,9 +447,7 @@ def stretch(path, end):
     header = Header.parse(data[:100])
     key = Key.parse(data, header.seek_free)
     free = key.before(FreeList((), end).to_bytes(), end - 200)
-    header = dataclasses.replace(
-        header, seek_free=end - 200, nbytes_free=len(free), n_free=1, end=end
-    )
+    header = header._replace(seek_free=end - 200, nbytes_free=len(free), n_free=1, end=end)
     with path.open("r+b") as file:
         file.write(header.to_bytes())
         file.seek(end - 200)
@@ -494,9 +491,9 @@ def test_bytes_behind_the_end_do_no_harm(analysis):
 def test_files_that_cannot_be_changed(analysis):
     whole = analysis.read_bytes()
     header = Header.parse(whole[:100])
-    not_closed = dataclasses.replace(header, seek_free=0, nbytes_free=0).to_bytes()
-    far = dataclasses.replace(header, end=header.end + 1000).to_bytes()
-    nowhere = dataclasses.replace(header, seek_free=header.end - 10).to_bytes()
+    not_closed = header._replace(seek_free=0, nbytes_free=0).to_bytes()
+    far = header._replace(end=header.end + 1000).to_bytes()
+    nowhere = header._replace(seek_free=header.end - 10).to_bytes()
     cases = {
         not_closed
         + whole[len(not_closed) :]: "did not close it; open it once for update with ROOT",
@@ -538,7 +535,7 @@ def test_free_lists():
 def test_records_come_back(end):
     free = FreeList(((150, 300), (400, BIG - 50)) if end > BIG else ((150, 300),), end)
     header = Header.parse(empty_file("x.root"))
-    header = dataclasses.replace(header, end=end, n_free=len(free.segments) + 1)
+    header = header._replace(end=end, n_free=len(free.segments) + 1)
     assert FreeList.parse(free.to_bytes(), header) == free
     parsed = Header.parse(header.to_bytes().ljust(100, b"\0"))
     assert parsed.to_bytes() == header.to_bytes()
@@ -560,8 +557,8 @@ def test_an_empty_file_is_a_root_file(tmp_path):
 
 def test_an_object_of_the_same_name_stays():
     """ROOT keeps both, as two cycles."""
-    key = dataclasses.replace(Key.parse(empty_file("x.root"), 100), name=b"a", cycle=1)
-    directory = dataclasses.replace(key, class_name=b"TDirectory", cycle=2)
+    key = Key.parse(empty_file("x.root"), 100)._replace(name=b"a", cycle=1)
+    directory = key._replace(class_name=b"TDirectory", cycle=2)
     keys = KeyList(key, (key, directory))
     assert keys.find(b"a") == directory
     assert keys.without_directory(b"a").keys == (key,)

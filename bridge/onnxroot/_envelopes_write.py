@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import xxhash
@@ -73,8 +72,7 @@ class PageRecord(NamedTuple):
     num_bytes: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ColumnPages:
+class ColumnPages(NamedTuple):
     """The pages of one column in a cluster, and how many elements it has in clusters before."""
 
     pages: Sequence[PageRecord]
@@ -86,8 +84,7 @@ class ColumnPages:
         return _list(pages, struct.pack("<QI", self.first_element, compression))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClusterRecord:
+class ClusterRecord(NamedTuple):
     """A cluster: its first row, its number of rows, and its columns."""
 
     first_row: int

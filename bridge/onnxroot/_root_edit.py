@@ -18,7 +18,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from types import TracebackType
 from typing import Final
 
@@ -180,7 +179,7 @@ class RootEdit:
         self._region_starts.add(region.start)
         self._free = self._free.take(region.start, region.end)
         keys = self._place.keys.without_directory(self._name)
-        key = replace(key, cycle=keys.next_cycle(self._name))
+        key = key._replace(cycle=keys.next_cycle(self._name))
         self._patches.append((key.seek_key, key.to_bytes()))
         self._place.keys = KeyList(keys.key, (*keys.keys, key))
 
@@ -266,8 +265,7 @@ class RootEdit:
 
     def replace_streamer_infos(self, infos: bytes) -> None:
         """Write another list of streamer infos; see `_root_records.object_list`."""
-        key = replace(
-            self._free_key,
+        key = self._free_key._replace(
             class_name=b"TList",
             name=b"StreamerInfo",
             title=b"Doubly linked list",
@@ -278,7 +276,7 @@ class RootEdit:
         if self._header.seek_info:
             old = self._header.seek_info
             self._abandoned.append((old, old + self._header.nbytes_info))
-        self._header = replace(self._header, seek_info=position, nbytes_info=nbytes)
+        self._header = self._header._replace(seek_info=position, nbytes_info=nbytes)
 
     # --- the change ----------------------------------------------------------------------------
 
@@ -356,7 +354,7 @@ class RootEdit:
             position = self._allocate(place.keys.to_bytes)
             self._left_behind += place.key_list
             nbytes = len(self._patches[-1][1])
-            record = replace(place.record, seek_keys=position, nbytes_keys=nbytes, modified=now())
+            record = place.record._replace(seek_keys=position, nbytes_keys=nbytes, modified=now())
             at, data = place.record.changes_to(record)
             if not self._above or at // _SECTOR == (at + len(data) - 1) // _SECTOR:
                 return at, data
@@ -370,7 +368,7 @@ class RootEdit:
         room = max(record.room, 60)
 
         def build(position: int) -> bytes:
-            there = replace(record, seek_directory=position, room=room)
+            there = record._replace(seek_directory=position, room=room)
             return key.before(there.to_bytes().ljust(room, b"\0"), position)
 
         self._allocate(build)
@@ -406,8 +404,7 @@ class RootEdit:
             if found == sizes:
                 self._patches += zip(spots, lists, strict=True)
                 headers = [
-                    replace(
-                        self._header,
+                    self._header._replace(
                         end=content.end,
                         seek_free=spot,
                         nbytes_free=len(data),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import struct
 import uuid
-from dataclasses import replace
 from typing import Final
 
 from onnxroot._root_free import FreeList
@@ -38,15 +37,15 @@ def empty_file(name: str) -> bytes:
     )
     names = root_text(text) + root_text(b"")
     top = directory_record(key, 0, names=names)
-    inner = replace(key, seek_directory=_BEGIN)
-    info_key = replace(
-        inner, class_name=b"TList", name=b"StreamerInfo", title=b"Doubly linked list"
+    inner = key._replace(seek_directory=_BEGIN)
+    info_key = inner._replace(
+        class_name=b"TList", name=b"StreamerInfo", title=b"Doubly linked list"
     )
     seek_info = top.position + top.room
     infos = info_key.before(object_list(b"", 0), seek_info)
-    top = replace(top, seek_keys=seek_info + len(infos))
+    top = top._replace(seek_keys=seek_info + len(infos))
     keys = inner.before(bytes(4), top.seek_keys)
-    top = replace(top, nbytes_keys=len(keys))
+    top = top._replace(nbytes_keys=len(keys))
     record = key.before(names + top.to_bytes().ljust(top.room, b"\0"), _BEGIN)
     seek_free = top.seek_keys + len(keys)
     end, free = 0, b""

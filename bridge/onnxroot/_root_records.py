@@ -13,9 +13,9 @@ Source: ROOT's reference of its file format, ``io/doc/TFile`` in ROOT's reposito
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from onnxroot.errors import FormatError
 
@@ -38,8 +38,7 @@ DIRECTORY_CLASSES: Final = frozenset({b"TDirectory", b"TDirectoryFile"})
 _UUID_NBYTES: Final = 18
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Header:
+class Header(NamedTuple):
     """The first bytes of the file.
 
     Attributes:
@@ -86,23 +85,22 @@ class Header:
         layout = _BIG_HEADER if big else _SMALL_HEADER
         if len(data) < layout.size:
             raise FormatError("the header of the ROOT file is cut")
-        return cls(**dict(zip(cls.__slots__, layout.unpack_from(data)[1:], strict=True)))
+        return cls(*layout.unpack_from(data)[1:])
 
     def to_bytes(self) -> bytes:
         """Return the header, with 8 bytes for positions if one of them needs it."""
         big = self.units == 8 or max(self.end, self.seek_free, self.seek_info) >= BIG
         version = self.version % 1_000_000
-        changed = replace(self, version=version + 1_000_000 * big, units=8 if big else 4)
+        changed = self._replace(version=version + 1_000_000 * big, units=8 if big else 4)
         layout = _BIG_HEADER if big else _SMALL_HEADER
-        return layout.pack(b"root", *(getattr(changed, name) for name in Header.__slots__))
+        return layout.pack(b"root", *changed)
 
 
 _SMALL_HEADER: Final = struct.Struct(">4siiIIiiiBiIi18s")
 _BIG_HEADER: Final = struct.Struct(">4siiQQiiiBiQi18s")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Key:
+class Key(NamedTuple):
     """What stands before an object, and for it in the key list of its directory.
 
     Attributes:
@@ -198,8 +196,8 @@ class Key:
     def before(self, content: bytes, position: int) -> bytes:
         """Return a record: this key, made to fit, and some content, for a position in the file."""
         big = max(position, self.seek_directory) >= BIG
-        key = replace(self, big=big, seek_key=position, object_nbytes=len(content))
-        key = replace(key, nbytes=key.length + len(content))
+        key = self._replace(big=big, seek_key=position, object_nbytes=len(content))
+        key = key._replace(nbytes=key.length + len(content))
         return key.to_bytes() + content
 
 
@@ -209,8 +207,7 @@ LEAST_KEY: Final = _SMALL_KEY.size + 3
 _BIG_KEY: Final = struct.Struct(">ihiIhhQQ")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Directory:
+class Directory(NamedTuple):
     """The record of a directory.
 
     Attributes:
@@ -253,11 +250,11 @@ class Directory:
         try:
             big = struct.unpack_from(">h", data)[0] > 1000
             layout = _BIG_DIRECTORY if big else _SMALL_DIRECTORY
-            numbers = dict(zip(cls.__slots__[2:-1], layout.unpack_from(data), strict=True))
+            numbers = layout.unpack_from(data)
         except struct.error as error:
             raise FormatError("the record of a directory is cut") from error
         rest = data[layout.size : layout.size + _UUID_NBYTES]
-        return cls(position=position, room=len(data), rest=rest, **numbers)
+        return cls._make((position, len(data), *numbers, rest))
 
     def to_bytes(self) -> bytes:
         """Return the record.
@@ -268,9 +265,9 @@ class Directory:
         positions = (self.seek_directory, self.seek_parent, self.seek_keys)
         big = self.version > 1000 or max(positions) >= BIG
         version = self.version % 1000 + 1000 * big
-        changed = replace(self, version=version)
+        changed = self._replace(version=version)
         layout = _BIG_DIRECTORY if big else _SMALL_DIRECTORY
-        data = layout.pack(*(getattr(changed, name) for name in Directory.__slots__[2:-1]))
+        data = layout.pack(*changed[2:-1])
         if len(data + self.rest) > self.room:
             raise FormatError("the record of a directory has no room for large positions")
         return data + self.rest

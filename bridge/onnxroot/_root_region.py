@@ -10,7 +10,7 @@ import io
 import os
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Final
 
@@ -138,9 +138,9 @@ class Region:
             NoRoomError: The region ends too early.
         """
         for branch in self._branches.values():
-            own = replace(branch.key, seek_directory=branch.record.seek_directory)
+            own = branch.key._replace(seek_directory=branch.record.seek_directory)
             keys = KeyList(own, tuple(branch.keys)).to_bytes(self.end)
-            record = replace(branch.record, seek_keys=self.end, nbytes_keys=len(keys))
+            record = branch.record._replace(seek_keys=self.end, nbytes_keys=len(keys))
             self._append(keys)
             self._overwrite(record.position, record.to_bytes())
 
@@ -165,7 +165,7 @@ class Region:
             folder, _, name = path.rpartition("/")
             key = self._new_key(folder, name, "TDirectory", name, 0)
             record = directory_record(key, key.seek_directory)
-            key = replace(key, object_nbytes=record.room)
+            key = key._replace(object_nbytes=record.room)
             key = self._list(folder, key, record.to_bytes().ljust(record.room, b"\0"))
             self._branches[path] = _Branch(key, record)
         return self._branches[path]
@@ -188,7 +188,7 @@ class Region:
 
     def _list(self, folder: str, key: Key, content: bytes) -> Key:
         """Write an object, and remember its key for the key list of its directory."""
-        key = replace(key, nbytes=key.length + len(content))
+        key = key._replace(nbytes=key.length + len(content))
         (self._branches[folder].keys if folder else self._top).append(key)
         self._append(key.to_bytes() + content)
         return key
@@ -257,7 +257,7 @@ class Place:
         if record.seek_keys:
             keys = KeyList.parse(read_at(file, record.seek_keys, record.nbytes_keys))
         else:
-            own = replace(key, cycle=1, seek_directory=record.seek_directory)
+            own = key._replace(cycle=1, seek_directory=record.seek_directory)
             keys = KeyList(own, ())
         return cls(key, record, keys)
 
