@@ -167,11 +167,11 @@ def test_what_is_as_expected_takes_no_memory(field: str, data: bytes, tmp_path: 
 
 
 def test_only_these_bytes_match(data: bytes) -> None:
-    for name, column in long_columns(tables_of(data)[0]).items():
+    columns = long_columns(tables_of(data)[0])
+    assert any(len(column.records.runs) > 1 for column in columns.values())
+    for column in columns.values():
         records, whole = column.records, np.concatenate(pieces_of(column))
-        n = len(records.runs)
-        assert n > 1, name
-        for k in range(n):
+        for k in range(len(records.runs)):
             start, stop = records.wire_before[k], records.wire_before[k + 1]
             found = records.matching(records.before[k], whole[start:stop])
             assert found is not None
@@ -180,6 +180,21 @@ def test_only_these_bytes_match(data: bytes) -> None:
             changed[-1] ^= 1
             assert records.matching(records.before[k], changed) is None
         assert records.matching(len(records), whole[:1]) is None
+
+
+def test_a_list_is_one_run(data: bytes) -> None:
+    """Though it is looked for only once a field has occurred a few times."""
+    for column in long_columns(tables_of(data)[0]).values():
+        records, (rows, *_) = column.records, column.levels()
+        n_lists = len(set(rows.tolist()) - {0})
+        assert [run.n_records for run in records.runs] == np.diff(
+            sorted({0, *rows.tolist()})
+        ).tolist()
+        assert len(records.runs) == n_lists
+        for run in records.runs:
+            if run.marks is not None:
+                places, before = run.marks
+                assert (places[0], before[0]) == (run.start, 0)
 
 
 def test_what_comes_back_otherwise_is_not_written(

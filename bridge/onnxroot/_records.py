@@ -431,8 +431,22 @@ def records_in(data: U8, field: Field, tokens: Tokens) -> Records | None:
     for start, stop, alone in zip(
         tokens.tag_start.tolist(), tokens.value_end.tolist(), single.tolist(), strict=True
     ):
-        runs += [single_run(tag, 1, start, stop)] if alone else tokens.runs[start]
+        for run in [single_run(tag, 1, start, stop)] if alone else tokens.runs[start]:
+            if runs and runs[-1].stop == run.start and runs[-1].marks is None:
+                runs[-1] = _joined(runs[-1], run)
+            else:
+                runs.append(run)
     return Records.of(field, [data] * len(runs), runs)
+
+
+def _joined(first: Run, second: Run) -> Run:
+    """Return two runs as one that stand end to end, the first without marks."""
+    n_records = first.n_records + second.n_records
+    if second.marks is None:
+        return first._replace(n_records=n_records, stop=second.stop)
+    places, before = second.marks
+    marks = np.append(first.start, places), np.append(0, before + first.n_records)
+    return first._replace(n_records=n_records, stop=second.stop, marks=marks)
 
 
 def single_run(tag: int, n_records: int, start: int, stop: int) -> Run:
