@@ -297,6 +297,22 @@ def test_any_encoding(data: bytes, seed: int, tmp_path_factory: pytest.TempPathF
 
 
 @pytest.mark.usefixtures("short_is_long")
+def test_a_list_right_behind_that_of_an_inner_message() -> None:
+    """Nothing stands between them that would tell which one comes first."""
+    node = onnx.NodeProto(op_type="A")
+    attribute = node.attribute.add(name="a", floats=[1, 2, 3], ints=[4, 5])
+    attribute.g.initializer.add(dims=[6, 7, 8])
+    data = onnx.ModelProto(graph=onnx.GraphProto(node=[node])).SerializeToString()
+    tables, document = tables_of(data)
+    assert set(long_columns(tables)) == {
+        "AttributeProto.floats",
+        "AttributeProto.ints",
+        "TensorProto.dims",
+    }
+    assert b"".join(window.tobytes() for window in document.windows()) == data
+
+
+@pytest.mark.usefixtures("short_is_long")
 def test_some_lists_of_short_models_are_records() -> None:
     """What the two tests above rely on."""
     node = onnx.NodeProto(op_type="A")

@@ -67,12 +67,14 @@ class Stretch:
 
     Attributes:
         position: Where, in the skeleton.
+        message: Where the message that has the list begins there.
         records: Those of many lists.
         start: Where those of this one begin among the bytes of all.
         stop: Where they end.
     """
 
     position: int
+    message: int
     records: Records
     start: int
     stop: int
@@ -105,12 +107,13 @@ class Document:
             source: Gives the bytes of payload i for hole i.
             edits: Encoded edits; empty if the file is in canonical form.
             stretches: What else goes into the skeleton; behind a payload that goes to the same
-                place, and in this order.
+                place. Of those of one message, in this order.
         """
         self.skeleton = skeleton.view()
         self.skeleton.flags.writeable = False  # parts of it are given away
         self._source = source
-        self._stretches = sorted(stretches, key=lambda stretch: stretch.position)
+        # A message may end with one, and the message around it go on with another.
+        self._stretches = sorted(stretches, key=lambda each: (each.position, -each.message))
         self._stretch_holes: list[int] = []
         if self._stretches:
             position = np.array([stretch.position for stretch in self._stretches])
@@ -316,7 +319,7 @@ def join(tables: Tables, source: PayloadSource) -> Document:
         for item in tables.schema[name].fields:
             column = tables.tables[name].columns.get(item.name)
             if isinstance(column, LongColumn):
-                stretches += _stretches(column, placed.start + placed.relative[item.name])
+                stretches += _stretches(column, placed.start, placed.relative[item.name])
             elif not item.is_message and item.name in placed.relative:
                 fields.append((name, placed, item))
     write = partial(_write_field, skeleton, tables)
@@ -332,12 +335,19 @@ def join(tables: Tables, source: PayloadSource) -> Document:
     return Document(skeleton, hole_start, nbytes, source, tables.deviation, stretches)
 
 
-def _stretches(column: LongColumn, position: I64) -> Iterator[Stretch]:
-    """Yield the records of each row that has any, given where they go in the skeleton."""
+def _stretches(column: LongColumn, message: I64, relative: I64) -> Iterator[Stretch]:
+    """Yield the records of each row that has any.
+
+    Args:
+        column: The lists.
+        message: int64, shape (n_rows,); where each row begins in the skeleton.
+        relative: int64, shape (n_rows,); where its list goes, from there on.
+    """
     edges = column.row_edges()
     for row in np.diff(edges).nonzero()[0].tolist():
         yield Stretch(
-            position=int(position[row]),
+            position=int(message[row] + relative[row]),
+            message=int(message[row]),
             records=column.records,
             start=int(edges[row]),
             stop=int(edges[row + 1]),

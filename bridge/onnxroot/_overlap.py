@@ -169,9 +169,8 @@ class Threads(Generic[T, R]):
 
     def is_done(self, number: int) -> bool:
         """Return whether `result` need not wait for the item of that number."""
-        with suppress(Empty):
-            while True:
-                self._note(*self._done.get_nowait())
+        while number not in self._early and not self._done.empty():
+            self._note(*self._done.get())
         return number in self._early
 
     def _note(self, number: int, value: R | None, error: BaseException | None) -> None:

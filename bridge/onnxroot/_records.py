@@ -426,27 +426,28 @@ def records_in(data: U8, field: Field, tokens: Tokens) -> Records | None:
     single = tokens.n_records == 1
     if field.is_text and (tokens.value[single] >= SHORT_TEXT).any():
         return None
-    runs: list[Run] = []
-    tag = int(data[tokens.tag_start[0]])
-    for start, stop, alone in zip(
-        tokens.tag_start.tolist(), tokens.value_end.tolist(), single.tolist(), strict=True
-    ):
-        for run in [single_run(tag, 1, start, stop)] if alone else tokens.runs[start]:
-            if runs and runs[-1].stop == run.start and runs[-1].marks is None:
-                runs[-1] = _joined(runs[-1], run)
-            else:
-                runs.append(run)
+    gaps = np.flatnonzero(tokens.tag_start[1:] != tokens.value_end[:-1]) + 1
+    edges = pairwise([0, *gaps.tolist(), len(single)])
+    runs = [_run_of(tokens, first, last, int(data[tokens.tag_start[0]])) for first, last in edges]
     return Records.of(field, [data] * len(runs), runs)
 
 
-def _joined(first: Run, second: Run) -> Run:
-    """Return two runs as one that stand end to end, the first without marks."""
-    n_records = first.n_records + second.n_records
-    if second.marks is None:
-        return first._replace(n_records=n_records, stop=second.stop)
-    places, before = second.marks
-    marks = np.append(first.start, places), np.append(0, before + first.n_records)
-    return first._replace(n_records=n_records, stop=second.stop, marks=marks)
+def _run_of(tokens: Tokens, first: int, last: int, tag: int) -> Run:
+    """Return entries that stand end to end as one run."""
+    start, stop = int(tokens.tag_start[first]), int(tokens.value_end[last - 1])
+    n_records = tokens.n_records[first:last].astype(np.int64)
+    places, before = [np.array([start])], [np.zeros(1, np.int64)]
+    for k in np.flatnonzero(n_records > 1).tolist():
+        n_before = int(n_records[:k].sum())
+        for part in tokens.runs[int(tokens.tag_start[first + k])]:
+            if part.marks is not None:
+                places.append(part.marks[0])
+                before.append(part.marks[1] + n_before)
+            n_before += part.n_records
+    run = single_run(tag, int(n_records.sum()), start, stop)
+    if len(places) == 1:
+        return run
+    return run._replace(marks=(np.concatenate(places), np.concatenate(before)))
 
 
 def single_run(tag: int, n_records: int, start: int, stop: int) -> Run:
