@@ -101,6 +101,7 @@ static int64_t write_varint(uint8_t *out, uint64_t value)
 #define TWO_TAGS UINT64_C(0x0000000001000001)
 #define TWO_MORE UINT64_C(0x0000008000008000)
 enum { FOUR_NBYTES = 8, TWO_NBYTES = 6, MOST_NBYTES = 3 };
+enum { PAIRS = 32 }; /* records that are passed over in pairs until those in one word are tried again */
 enum { ONE_BYTE = 1 << 7, TWO_BYTES = 1 << 14 }; /* values that are too large for so many */
 
 static int is_four(uint64_t word, uint64_t tag) { return (word & FOUR_MASK) == tag * FOUR_TAGS; }
@@ -124,6 +125,32 @@ static uint64_t two_of(uint64_t tag, uint64_t a, uint64_t b)
 {
     uint64_t first = (a & 0x7F) << 8 | a >> 7 << 16, second = (b & 0x7F) << 32 | b >> 7 << 40;
     return tag * TWO_TAGS | TWO_MORE | first | second;
+}
+
+/* Pass over short records of any lengths, two at a time: no branch depends on how long one is, which
+ * processors can't guess. Give their values, if somebody wants them; return where the last one ends. */
+static int64_t pass_pairs(const uint8_t *data, int64_t at, int64_t stop, uint64_t tag, int64_t most,
+                          uint64_t *values, int64_t *n_passed)
+{
+    const uint64_t top = ONE_BYTE - 1;
+    int64_t n = 0;
+    while (n + 2 <= most && stop - at >= WORD) {
+        uint64_t first = word_at(data + at), more = first >> 15 & 1;
+        uint64_t second = first >> (16 + 8 * more), more_yet = second >> 15 & 1;
+        uint64_t high = first >> 16 & 0xFF, high_yet = second >> 16 & 0xFF;
+        uint64_t other_tags = ((first ^ tag) | (second ^ tag)) & 0xFF;
+        uint64_t not_short = (more & (high - 1 >= top)) | (more_yet & (high_yet - 1 >= top));
+        if (other_tags | not_short)
+            break;
+        if (values) {
+            values[n] = (first >> 8 & 0x7F) | (high & (0 - more)) << 7;
+            values[n + 1] = (second >> 8 & 0x7F) | (high_yet & (0 - more_yet)) << 7;
+        }
+        at += (int64_t)(4 + more + more_yet);
+        n += 2;
+    }
+    *n_passed = n;
+    return at;
 }
 
 /* --- runs: records of one repeated field, end to end, behind tags of one byte ------------------- */
@@ -170,6 +197,11 @@ KERNEL int64_t find_varints(const uint8_t *data, int64_t start, int64_t stop, in
                 n += 2;
                 continue;
             }
+            int64_t n_passed;
+            at = pass_pairs(data, at, stop, wanted, PAIRS, 0, &n_passed);
+            n += n_passed;
+            if (n_passed)
+                continue;
         }
         uint64_t value;
         int64_t end = data[at] == tag ? read_varint(data, at + 1, stop, &value) : REFUSED;
@@ -204,6 +236,11 @@ static int64_t skip_varints(const uint8_t *data, int64_t at, int64_t stop, uint6
                 n -= 2;
                 continue;
             }
+            int64_t n_passed;
+            at = pass_pairs(data, at, stop, tag, n < PAIRS ? n : PAIRS, 0, &n_passed);
+            n -= n_passed;
+            if (n_passed)
+                continue;
         }
         uint64_t value;
         at = stop - at < 2 ? REFUSED : read_varint(data, at + 1, stop, &value);
@@ -239,6 +276,11 @@ KERNEL int64_t read_varints(const uint8_t *data, int64_t start, int64_t stop, in
                 i += 2;
                 continue;
             }
+            int64_t n_passed, most = n - i < PAIRS ? n - i : PAIRS;
+            at = pass_pairs(data, at, stop, wanted, most, values + i, &n_passed);
+            i += n_passed;
+            if (n_passed)
+                continue;
         }
         if (stop - at < 2)
             return REFUSED;
