@@ -107,12 +107,10 @@ def test_zeros_at_the_end_of_a_page(code: int, top: int, n: int, compression: st
         assert found.tobytes() == values.tobytes()
 
 
-@pytest.mark.parametrize("code", ENCODINGS)
+@pytest.mark.parametrize("code", [code for code, e in ENCODINGS.items() if e.is_split])
 def test_a_page_may_lack_any_zeros_at_its_end(code: int) -> None:
     """Wherever blocks end, which another program may have made."""
     encoding = ENCODINGS[code]
-    if not encoding.is_split:
-        return
     values = np.arange(5000).astype(encoding.dtype)
     whole = np.zeros(values.nbytes, np.uint8)
     page = encode(values, encoding)

@@ -198,11 +198,11 @@ class Region:
         if self._in_memory or nbytes < _TOGETHER:
             self._waiting += b"".join(pieces)
             self.end += nbytes
-            if self._in_memory or len(self._waiting) < _TOGETHER:
-                return
-            pieces = ()
+            if not self._in_memory and len(self._waiting) >= _TOGETHER:
+                self._write_waiting()
+            return
         self._write_waiting()
-        if self.end + sum(map(len, pieces)) > self._limit:
+        if self.end + nbytes > self._limit:
             raise NoRoomError
         for piece in pieces:
             write_at(self._file, piece, self.end)
