@@ -111,6 +111,30 @@ def test_an_interrupt_that_loses_a_result_is_no_reason_to_wait_for_it() -> None:
         fetch()
 
 
+def test_a_turn_that_an_interrupt_takes_away_is_not_waited_for() -> None:
+    """Ctrl-C may come when the caller has a task, and is not yet, or no longer, in its turn."""
+    turns, me = Turns(), get_ident()
+
+    def work(number: int) -> None:
+        if get_ident() == me:
+            raise KeyboardInterrupt
+        sleep(0.02)
+        with turns.of(number) as wait:
+            wait()
+
+    with pytest.raises(KeyboardInterrupt):
+        list(in_order(work, range(20), turns))
+
+
+def test_an_interrupt_may_come_while_a_turn_is_waited_for() -> None:
+    turns = Turns()
+    with turns.of(0) as wait:
+        wait()
+        wait()
+    with turns.of(1) as wait:
+        wait()
+
+
 def test_results_that_nobody_fetched_do_not_keep_python_from_its_end() -> None:
     code = "from onnxroot._overlap import in_order as f; held = f(str, range(99)); next(held)"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -66,6 +66,7 @@ def record_tasks(
     arrays: Arrays,
     pages: Callable[[int], Sequence[PageOfList]],
     digest: xxhash.xxh64,
+    turns: Turns,
 ) -> tuple[dict[str, list[RecordTask]], list[npt.NDArray[Any]]]:
     """Return what makes records of long lists, and lets the digest have all columns in order.
 
@@ -76,12 +77,13 @@ def record_tasks(
         arrays: The columns by number, but numbers in long lists.
         pages: Gives these, page by page, for the number of their column.
         digest: Of the table: FORMAT §3.4.
+        turns: Of the tasks at the digest.
 
     Returns:
         Tasks by field, to be begun in their order; and the arrays that the digest is to have when
         they are done.
     """
-    turns, n_turns = Turns(), count()
+    n_turns = count()
 
     def have(arrays: Iterable[npt.NDArray[Any]]) -> None:
         for array in arrays:

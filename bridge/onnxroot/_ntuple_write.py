@@ -157,7 +157,8 @@ class NTuple:
                 digest.update(memoryview(values.view(np.uint8)))
             return self._page(values, encoding)
 
-        pages = (in_order if is_large else map)(page, enumerate(chain(*cut)))
+        numbered = enumerate(chain(*cut))
+        pages = in_order(page, numbered, turns) if is_large else map(page, numbered)
         n_rows = len(next(iter(columns.values())))
         self._add(n_rows, (islice(pages, len(tasks)) for tasks in cut))
         return digest.hexdigest()

@@ -37,12 +37,15 @@ def new_pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(_N_THREADS, thread_name_prefix="onnxroot")
 
 
-def in_order(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+def in_order(
+    function: Callable[[T], R], items: Iterable[T], turns: Turns | None = None
+) -> Iterator[R]:
     """Apply a function to items in threads, and in the caller's while it would wait for one.
 
     Args:
         function: Is called for several items at once.
         items: Are taken from their iterator in the caller's thread, a few ahead.
+        turns: Those that the function takes, if it does: given up when an interrupt ends all.
 
     Yields:
         The results, in the order of the items; an error takes the place of its result.
@@ -54,14 +57,18 @@ def in_order(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
         return
     n_given = n_yielded = 0
     with Threads(function, max(_N_THREADS - 1, 1), caller_helps=True) as threads:
-        for item in chain(first, items):
-            threads.give(item)
-            n_given += 1
-            if n_given - n_yielded > _BACKLOG:
-                yield threads.result(n_yielded)
-                n_yielded += 1
-        for number in range(n_yielded, n_given):
-            yield threads.result(number)
+        try:
+            for item in chain(first, items):
+                threads.give(item)
+                n_given += 1
+                if n_given - n_yielded > _BACKLOG:
+                    yield threads.result(n_yielded)
+                    n_yielded += 1
+            for number in range(n_yielded, n_given):
+                yield threads.result(number)
+        finally:
+            if turns is not None:
+                turns.give_up()
 
 
 class Threads(Generic[T, R]):
@@ -184,6 +191,7 @@ class Turns:
     def __init__(self) -> None:
         """Begin with task 0."""
         self._gates: dict[int, Lock] = {}
+        self._are_given_up = False
         self._gate(0).release()
 
     def _gate(self, number: int) -> Lock:
@@ -200,22 +208,32 @@ class Turns:
             number: Which task: each has one, without gaps, and those before it have begun.
 
         Yields:
-            What waits until the tasks before this one are through with theirs.
+            What waits until the tasks before this one are through with theirs; it may be called
+            again, as an interrupt in the midst of it makes necessary.
         """
-        has_come = False
 
         def wait() -> None:
-            nonlocal has_come
-            if not has_come:
-                self._gate(number).acquire()
-                has_come = True
+            gate = self._gate(number)
+            if not self._are_given_up:
+                with gate:
+                    pass
 
         try:
             yield wait
         finally:
             wait()
-            del self._gates[number]
-            self._gate(number + 1).release()
+            self._gates.pop(number, None)
+            self._open(number + 1)
+
+    def _open(self, number: int) -> None:
+        with suppress(RuntimeError):  # it is open
+            self._gate(number).release()
+
+    def give_up(self) -> None:
+        """Let nobody wait any longer: a task may have been interrupted before it had its turn."""
+        self._are_given_up = True
+        for number in list(self._gates):
+            self._open(number)
 
 
 class Ahead(Generic[R]):

@@ -19,7 +19,7 @@ from onnxroot._encodings import CHAR, ENCODINGS, Encoding, decode
 from onnxroot._envelopes import Page
 from onnxroot._lists_read import PageOfList, are_long, record_tasks
 from onnxroot._manifest import TableInfo
-from onnxroot._overlap import called, in_order
+from onnxroot._overlap import Turns, called, in_order
 from onnxroot._page_map import Anchor, PageMap, read_piece
 from onnxroot._records import LongColumn, Records, can_be_long
 from onnxroot._root_file import RootFile
@@ -203,7 +203,7 @@ class TableReader:
         self, copy: int, fields: Mapping[str, Field], expected: Mapping[str, Records]
     ) -> dict[str, Column]:
         """Read one copy of the table, and check its digest."""
-        digest = xxhash.xxh64()
+        digest, turns = xxhash.xxh64(), Turns()
         columns: dict[str, Column] = {}
         with self._file.translated(self.where):
             self._prefetch([copy], range(len(self._types)))
@@ -212,8 +212,8 @@ class TableReader:
             long = self._long_lists(copy, fields, large, arrays)
             arrays |= self._arrays(copy, large - {self._columns[name][-1] for name in long})
             pages = partial(self._pages_of_list, copy)
-            tasks, left = record_tasks(self._columns, long, expected, arrays, pages, digest)
-            recorded = in_order(called, chain(*tasks.values()))
+            tasks, left = record_tasks(self._columns, long, expected, arrays, pages, digest, turns)
+            recorded = in_order(called, chain(*tasks.values()), turns)
             for name, numbers in self._columns.items():
                 if name in long:
                     records = list(chain(*islice(recorded, len(tasks[name]))))
