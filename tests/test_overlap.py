@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from queue import SimpleQueue
 from threading import Event, Timer, get_ident
 from time import sleep
 
@@ -113,12 +114,14 @@ def test_an_interrupt_that_loses_a_result_is_no_reason_to_wait_for_it() -> None:
 
 def test_a_turn_that_an_interrupt_takes_away_is_not_waited_for() -> None:
     """Ctrl-C may come when the caller has a task, and is not yet, or no longer, in its turn."""
-    turns, me = Turns(), get_ident()
+    turns, me, begun = Turns(), get_ident(), SimpleQueue[int]()
 
     def work(number: int) -> None:
         if get_ident() == me:
-            raise KeyboardInterrupt
-        sleep(0.02)
+            while begun.get(timeout=10) < number:
+                pass
+            raise KeyboardInterrupt  # while a thread waits for this turn
+        begun.put(number)
         with turns.of(number) as wait:
             wait()
 
